@@ -1,0 +1,54 @@
+"""The one list of all event types and topics: what is published where, what a topic promises, who takes in which partner type."""
+
+from typing import Literal, NamedTuple
+
+from common.contracts import catalog, matching, needs, notify
+from common.contracts.values import Fact, Submission
+
+
+class Topic(NamedTuple):
+    """`state`: compacted, only the newest version of a key matters. `facts`: kept 7 days, every event counts."""
+
+    name: str
+    kind: Literal["state", "facts"]
+    producer: str
+    partitions: int = 4
+
+
+TOPICS = {
+    topic.name: topic
+    for topic in (
+        Topic("needs.municipalities", "state", "needs"),
+        Topic("needs.needs", "state", "needs"),
+        Topic("catalog.companies", "state", "catalog"),
+        Topic("catalog.offerings", "state", "catalog"),
+        Topic("catalog.exchange-rates", "state", "catalog"),
+        Topic("matching.proposals", "state", "matching"),
+        Topic("notify.notifications", "facts", "notify"),
+    )
+}
+
+FACTS: dict[str, type[Fact]] = {
+    fact.type: fact
+    for fact in (
+        needs.MunicipalityListed,
+        needs.NeedPosted,
+        catalog.CompanyListed,
+        catalog.OfferingListed,
+        catalog.ExchangeRatePublished,
+        matching.ShortlistChanged,
+        notify.NotificationIssued,
+        notify.NotificationAcknowledged,
+    )
+}
+
+SUBMISSIONS: dict[str, type[Submission]] = {
+    submission.type: submission
+    for submission in (
+        needs.MunicipalitySubmitted,
+        needs.NeedSubmitted,
+        catalog.CompanySubmitted,
+        catalog.OfferingSubmitted,
+        catalog.ExchangeRateSubmitted,
+    )
+}
