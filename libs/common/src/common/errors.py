@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Fault(NamedTuple):
-    """One thing wrong with an item: where (JSON pointer into the item), a stable code, and words that say reason and fix, by language."""
+    """One thing wrong with an item: where (JSON pointer into it), a stable code, and words that say reason and fix, by language."""
 
     pointer: str
     code: str
@@ -29,9 +29,7 @@ class MusubiError(Exception):
         self.slug = slug or self.slug
         self.detail = detail or {"en": (self.__doc__ or "").splitlines()[0]}
         self.faults = faults
-        super().__init__(
-            f"{self.slug}: {self.detail.get('en', '')}" + "".join(f" [{f.pointer} {f.code}]" for f in faults)
-        )
+        super().__init__(f"{self.slug}: {self.detail.get('en', '')}" + "".join(f" [{f.pointer} {f.code}]" for f in faults))
 
 
 class Rejected(MusubiError):

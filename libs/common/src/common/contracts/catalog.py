@@ -68,7 +68,7 @@ class Tier(Value):
 
 
 class Prices(Value):
-    """Price tiers in one currency. `all_units`: the tier reached prices every unit; `incremental`: each tier prices its own units."""
+    """Price tiers in one currency. `all_units`: the tier reached prices every unit; `incremental`: each tier prices its own."""
 
     currency: Currency
     basis: Literal["all_units", "incremental"] = "all_units"
@@ -116,9 +116,7 @@ class OfferingFields(Value):
             if not technology.unit:
                 raise PydanticCustomError("technology_is_a_group", "{code} is a group", {"code": code})
             if self.unit != technology.unit:
-                raise PydanticCustomError(
-                    "unit_mismatch", "{code} is counted in {unit}", {"code": code, "unit": technology.unit}
-                )
+                raise PydanticCustomError("unit_mismatch", "{code} is counted in {unit}", {"code": code, "unit": technology.unit})
         if self.minimum_order and self.maximum_order and self.minimum_order > self.maximum_order:
             raise PydanticCustomError(
                 "order_range",

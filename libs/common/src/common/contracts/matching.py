@@ -23,7 +23,7 @@ from common.contracts.values import (
 
 
 class FacetScore(Value):
-    """What one facet earned of what it could have earned, with a stable reason code, its real values, and the sentence by language."""
+    """What one facet earned of what it could have: a stable reason code, its real values, and the sentence by language."""
 
     facet: Line
     earned: Annotated[int, Field(ge=0)]
@@ -72,7 +72,7 @@ class NeedSummary(Value):
 
 
 class ShortlistChanged(Fact):
-    """The exact ten best offerings of a need, best first (score, then offering id); empty where nothing fits or the need is closed."""
+    """The exact ten best offerings of a need, best first (score, then offering id); empty where none fits or it is closed."""
 
     type: ClassVar[str] = "shortlist.changed.v1"
     topic: ClassVar[str] = "matching.proposals"

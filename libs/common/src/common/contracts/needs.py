@@ -112,9 +112,7 @@ class NeedFields(Value):
     budget_basis: Prose | None = Field(None, description="What the budget covers, in the source's words")
     deadline: date
     requirements: Annotated[list[Requirement], Field(max_length=50)] = []
-    standards: Annotated[list[Line], Field(max_length=30)] = Field(
-        [], description="Standards and certificates that are welcome"
-    )
+    standards: Annotated[list[Line], Field(max_length=30)] = Field([], description="Standards and certificates that are welcome")
     baseline: Annotated[list[Attribute], Field(max_length=30)] = Field([], description="What is there today")
     joint_purchase: bool = Field(False, description="Welcome to buy together with others")
     status: NeedStatus = "open"

@@ -64,9 +64,7 @@ Amount = Annotated[
 PositiveAmount = Annotated[
     Decimal, BeforeValidator(_not_a_float_or_bool), Field(gt=0, max_digits=24, decimal_places=6, allow_inf_nan=False)
 ]
-Measure = Annotated[
-    Decimal, BeforeValidator(_not_a_float_or_bool), Field(max_digits=24, decimal_places=6, allow_inf_nan=False)
-]
+Measure = Annotated[Decimal, BeforeValidator(_not_a_float_or_bool), Field(max_digits=24, decimal_places=6, allow_inf_nan=False)]
 """An exact number that may be negative, such as a temperature."""
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s<>\"',;:\\]{1,64}@[A-Za-z0-9.-]{1,190}$")]
 """One plain address; anything that could smuggle a second recipient or a header is refused."""
