@@ -1,0 +1,35 @@
+"""Creates the registry's topics on a real broker, each kept the way its contract promises. Services never create topics there."""
+
+from collections.abc import Iterable
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from common.contracts.registry import TOPICS, Topic
+from common.errors import TryAgain
+
+DAY_MS = 24 * 60 * 60 * 1000
+KEPT = {
+    "state": {"cleanup.policy": "compact", "min.compaction.lag.ms": str(7 * DAY_MS)},
+    "facts": {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)},
+}
+
+
+def apply(address: str, topics: Iterable[Topic] = TOPICS.values(), *, replicas: int = -1) -> dict[str, str]:
+    """Create what is missing and say of each topic whether it was "created" or is "there". Existing topics are not changed.
+
+    `replicas` -1 is the broker's default. Raises `TryAgain` when the broker does not answer or refuses."""
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+    asked = [NewTopic(topic.name, topic.partitions, replicas, config=KEPT[topic.kind]) for topic in topics]
+    outcome = {}
+    for name, future in admin.create_topics(asked, request_timeout=15).items():
+        try:
+            future.result()
+            outcome[name] = "created"
+        except KafkaException as exception:
+            error = exception.args[0]
+            if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise TryAgain("broker-refused", {"en": f"{address}: topic {name}: {error.str()}"}) from exception
+            outcome[name] = "there"
+    return outcome

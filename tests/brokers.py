@@ -1,0 +1,64 @@
+"""The brokers that tests speak to, embedded or real, with fresh topics."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from common.contracts.registry import TOPICS, Topic
+from musubi import topics
+from musubi.embedded_kafka import EmbeddedBroker
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where a broker answers. `incarnation` is the life of the embedded one, and empty on a real one, which has a cluster id."""
+
+    address: str
+    incarnation: str
+    kind: Literal["embedded", "real"]
+    embedded: EmbeddedBroker | None = field(default=None, repr=False)
+
+
+FreshTopics = Callable[..., None]
+
+
+def make_fresh_topics(broker: Broker, wanted: Iterable[Topic] = TOPICS.values()) -> None:
+    """Make these topics exist and be empty. On the embedded broker they must be new: give each test its own broker."""
+    wanted = list(wanted)
+    if broker.embedded:
+        for topic in wanted:
+            broker.embedded.create(topic.name, topic.partitions)
+        return
+    admin = AdminClient({"bootstrap.servers": broker.address, "log_level": 0})
+    present = admin.list_topics(timeout=15).topics.keys() & {topic.name for topic in wanted}
+    if present:
+        for gone in admin.delete_topics(list(present), operation_timeout=15).values():
+            gone.result()
+    deadline = time.monotonic() + 15
+    while True:
+        outcome = topics.apply(broker.address, wanted)
+        if all(said == "created" for said in outcome.values()):
+            break
+        assert time.monotonic() < deadline, f"the broker still holds old topics: {outcome}"
+        time.sleep(0.05)  # the broker is deleting
+    _wait_until_listed(admin, wanted, deadline)
+
+
+def _wait_until_listed(admin: AdminClient, wanted: list[Topic], deadline: float) -> None:
+    """A client that asks before the new topics are listed would look again only after its metadata ages."""
+    names = {topic.name for topic in wanted}
+    while time.monotonic() < deadline:
+        try:
+            listed = admin.list_topics(timeout=5).topics
+            if names <= listed.keys() and all(
+                listed[name].partitions and all(p.leader >= 0 for p in listed[name].partitions.values()) for name in names
+            ):
+                return
+        except KafkaException:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"the broker does not list {names}")
