@@ -1,0 +1,155 @@
+"""The `musubi` command. It knows only words and options; what a command does is imported when it is called, so help is quick."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+PORT = 8600
+LOOPBACK = "127.0.0.1"
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the return value is the exit code. What a user can mend is said in one line, without a traceback."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except BrokenPipeError:  # `musubi publish … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if not _is_for_the_user(error):
+            raise
+        print(f"musubi: {error}", file=sys.stderr)
+        return 1
+
+
+def _is_for_the_user(error: Exception) -> bool:
+    """Whether the text of an error says what to do; everything else is a bug and shows its traceback."""
+    from common.errors import MusubiError
+    from common.settings import Unconfigured
+    from musubi.embedded_postgres import PostgresDidNotStart
+    from musubi.examples import NoExamples
+    from musubi.one_machine import CannotStart
+    from musubi.publish import CannotPublish
+    from musubi.run_file import FolderInUse
+
+    meant = (MusubiError, Unconfigured, PostgresDidNotStart, NoExamples, CannotStart, CannotPublish, FolderInUse)
+    return isinstance(error, meant)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="musubi",
+        description="Musubi brings together cities that need energy-saving technology and companies that offer it.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    up = _command(commands, "up", _up, "run everything on this machine, until Ctrl-C")
+    _where_to_run(up)
+
+    demo = _command(commands, "demo", _demo, "the same with real examples, and print what happened")
+    _where_to_run(demo)
+    demo.add_argument("--examples", type=Path, metavar="FOLDER", help="where the example files are")
+    demo.add_argument("--once", action="store_true", help="in a fresh temporary folder on free ports; clean up and exit")
+    demo.add_argument("--json", action="store_true", help="with --once: print one JSON object")
+
+    publish = _command(commands, "publish", _publish, "publish a file of CloudEvents (JSON or NDJSON)")
+    publish.add_argument("file", metavar="FILE", help='the file, or "-" for standard input')
+    publish.add_argument("--json", action="store_true", help="print the results as JSON lines")
+    publish.add_argument("--url", help="where Musubi answers, if not on this machine (or MUSUBI_URL)")
+    publish.add_argument("--key", help="the API key (or MUSUBI_KEY, which other users of this machine cannot see)")
+    _folder(publish)
+
+    links = _command(commands, "links", _links, "print new one-time sign-in links of the running Musubi")
+    links.add_argument("--json", action="store_true", help="print one JSON object")
+    _folder(links)
+
+    status = _command(commands, "status", _status, "say whether Musubi runs here, and how it is")
+    status.add_argument("--json", action="store_true", help="print one JSON object")
+    _folder(status)
+
+    migrate = _command(commands, "migrate", _migrate, "bring the database of MUSUBI_POSTGRES up to date")
+    migrate.add_argument("services", nargs="*", metavar="SERVICE", help="only these (default: all)")
+
+    topics = _command(commands, "topics", None, "the topics of a real Kafka")
+    verbs = topics.add_subparsers(metavar="VERB", required=True)
+    apply = _command(verbs, "apply", _topics_apply, "create what is missing on MUSUBI_KAFKA")
+    apply.add_argument("--kafka", metavar="HOST:PORT", help="where Kafka is (or MUSUBI_KAFKA)")
+    apply.add_argument("--replicas", type=int, default=-1, help="copies of each partition (default: the broker's own)")
+    apply.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _command(commands: "argparse._SubParsersAction", name: str, run: Command | None, words: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+    if run:
+        parser.set_defaults(command=run)
+    return parser
+
+
+def _folder(parser: argparse.ArgumentParser) -> None:
+    folder = Path(os.environ.get("MUSUBI_FOLDER", ".musubi"))
+    parser.add_argument("--folder", type=Path, default=folder, help="where its data lives (default: ./.musubi)")
+
+
+def _where_to_run(parser: argparse.ArgumentParser) -> None:
+    _folder(parser)
+    parser.add_argument("--port", type=int, default=PORT, help=f"default: {PORT}; 0 takes a free one")
+    parser.add_argument("--host", type=_loopback, default=LOOPBACK, help="only this machine itself can be served")
+
+
+def _loopback(host: str) -> str:
+    if host not in (LOOPBACK, "localhost"):
+        raise argparse.ArgumentTypeError(
+            f"{host} is refused: everybody who reaches this mode can sign in, so it serves {LOOPBACK} only"
+        )
+    return LOOPBACK
+
+
+def _up(options: argparse.Namespace) -> int:
+    from musubi import up
+
+    return up.run(options.folder, options.port)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from musubi import demo
+
+    if options.once:
+        return demo.once(options.examples, as_json=options.json)
+    return demo.run(options.folder, options.port, options.examples)
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from musubi import publish
+
+    return publish.from_file(options.file, url=options.url, key=options.key, as_json=options.json, folder=options.folder)
+
+
+def _links(options: argparse.Namespace) -> int:
+    from musubi import sign_in_links
+
+    return sign_in_links.show(options.folder, as_json=options.json)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from musubi import status
+
+    return status.show(options.folder, as_json=options.json)
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from musubi import migrate
+
+    return migrate.run(options.services)
+
+
+def _topics_apply(options: argparse.Namespace) -> int:
+    from musubi import topics
+
+    return topics.show(options.kafka or os.environ.get("MUSUBI_KAFKA", ""), replicas=options.replicas, as_json=options.json)

@@ -1,0 +1,81 @@
+"""What a running Musubi leaves in its folder so that the commands find it, and the lock that lets one at a time run there."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+
+FILE = "run.json"
+LOCK = "lock"
+
+
+class Running(NamedTuple):
+    """A running Musubi. `key` is the API key of this machine's own partner, so only the owner may read the file."""
+
+    address: str
+    pid: int
+    incarnation: str
+    key: str
+
+
+class FolderInUse(Exception):
+    """Another process serves this folder; the text says which and what to do."""
+
+
+def write(folder: Path, running: Running) -> None:
+    """Leave word in one step, readable by the owner only."""
+    unfinished = folder / f"{FILE}.new"
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(running._asdict(), file, indent=2)
+    unfinished.replace(folder / FILE)
+
+
+def remove(folder: Path) -> None:
+    (folder / FILE).unlink(missing_ok=True)
+
+
+def find(folder: Path) -> Running | None:
+    """The Musubi that runs in this folder; what a killed one left behind does not count."""
+    try:
+        found = Running(**json.loads((folder / FILE).read_text()))
+        with (folder / LOCK).open("r+") as lock:
+            return found if _somebody_holds(lock) else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the folder while the block runs. Raises `FolderInUse`. The system takes a killed process's lock away."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise FolderInUse(_who(folder, lock.read().strip())) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _somebody_holds(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _who(folder: Path, pid: str) -> str:
+    running = find(folder)
+    where = f" at {running.address}" if running else ", just starting or stopping"
+    return (
+        f"Musubi runs in {folder} already: process {pid or 'unknown'}{where}. "
+        f"Stop it with Ctrl-C where it was started (or `kill {pid}`), or use another folder: --folder FOLDER."
+    )
