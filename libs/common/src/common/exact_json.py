@@ -1,0 +1,39 @@
+"""Facts as JSON and back, exact to the digit: a number with a fraction is a `Decimal` here, a plain JSON number on the wire."""
+
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+from pydantic import BaseModel
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+class NotJson(ValueError):
+    """These bytes are no JSON text (in UTF-8, without NaN and infinities, not nested beyond reason)."""
+
+
+def to_json(value: Any) -> bytes:
+    """JSON of dicts, lists, texts, numbers, decimals, dates, times and UUIDs."""
+    return _encode(value)
+
+
+def from_json(text: bytes | str) -> Any:
+    """What the JSON says; raises `NotJson`."""
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:  # ValueError: bad UTF-8
+        raise NotJson(str(error)[:200]) from None
+
+
+def dump(model: BaseModel) -> bytes:
+    """JSON of a fact or another pydantic model."""
+    return _encode(model.model_dump())
+
+
+def load(kind: type[Model], text: bytes | str) -> Model:
+    """A pydantic model from its JSON; raises `NotJson` or pydantic's `ValidationError`."""
+    return kind.model_validate(from_json(text))

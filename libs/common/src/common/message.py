@@ -1,0 +1,218 @@
+"""An event as the messaging protocol sees it, and how it becomes a Kafka record (a CloudEvent) and back.
+
+Binary mode: attributes in `ce_*` headers, the fact's JSON as it is. Structured mode is accepted too. No record whatsoever makes
+`parse` raise: what is no event comes back as `Broken`, with the reason, to be kept byte for byte.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from common.errors import Rejected
+from common.exact_json import NotJson, from_json, to_json
+
+MAX_BODY = 900_000
+"""Bytes of JSON in one event; the broker's limit is 1 MiB with headers, and what it refuses would block the relay for ever."""
+
+# Texts that PostgreSQL stores and indexes without complaint: a NUL or a 3 kB key would fail the batch, not the event.
+_NAME = re.compile(r"[^\x00]{1,255}")
+_SEQUENCE = re.compile(rb"[1-9][0-9]{0,17}")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z")
+_TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_STRUCTURED = b"application/cloudevents+json"
+_BINARY_TYPES = (None, b"application/json", b"application/json; charset=utf-8")
+
+
+class Event(NamedTuple):
+    """The envelope of one event of one key. `sequence` counts 1, 2, 3… for each topic and key."""
+
+    topic: str
+    key: str
+    sequence: int
+    id: str
+    type: str
+    source: str
+    time: str
+    """RFC 3339, UTC."""
+    body: bytes
+    """JSON of the fact."""
+    trace: bytes = b""
+    """W3C `traceparent`, or nothing."""
+    correlation_id: str = ""
+    """Id of the partner's event (or of the first event) that all this follows from."""
+    causation_id: str = ""
+    """Id of the event that led to this one."""
+
+
+class Record(Protocol):
+    """What we read of a Kafka record."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+class Broken(NamedTuple):
+    """A record that is no event, and why."""
+
+    record: Record
+    reason: str
+
+
+class _NoEvent(Exception):
+    """Why a record is no event."""
+
+
+def parse(record: Record) -> Event | Broken:
+    """Read a Kafka record; whatever is wrong with it comes back as `Broken`."""
+    try:
+        headers = dict(record.headers)
+        content_type = headers.get("content-type")
+        if content_type not in _BINARY_TYPES and content_type.lower().startswith(_STRUCTURED):
+            return _from_structured(record)
+        return _from_binary(record, headers)
+    except _NoEvent as error:
+        return Broken(record, str(error))
+    except NotJson as error:
+        return Broken(record, f"not JSON: {error}")
+    except UnicodeDecodeError:
+        return Broken(record, "a header or the key is not UTF-8")
+    except Exception as error:  # noqa: BLE001  a record must never raise, whatever it holds
+        return Broken(record, f"not a CloudEvent: {type(error).__name__}")
+
+
+def _from_binary(record: Record, headers: dict[str, bytes | None]) -> Event:
+    version, sequence = headers.get("ce_specversion"), headers.get("ce_sequence")
+    if version != b"1.0":
+        raise _NoEvent("not a CloudEvent: no header ce_specversion 1.0")
+    if sequence is None or not _SEQUENCE.fullmatch(sequence):
+        raise _NoEvent("header ce_sequence is missing or no whole number above 0")
+    if record.key is None:
+        raise _NoEvent("no key")
+    if record.value is None:
+        raise _NoEvent("no body")
+    trace = headers.get("traceparent")
+    return _checked(
+        Event(
+            record.topic,
+            record.key.decode(),
+            int(sequence),
+            _text(headers, "ce_id"),
+            _text(headers, "ce_type"),
+            _text(headers, "ce_source"),
+            _text(headers, "ce_time"),
+            record.value,
+            trace if trace and _TRACE.fullmatch(trace) else b"",
+            (headers.get("ce_correlationid") or b"").decode(),
+            (headers.get("ce_causationid") or b"").decode(),
+        )
+    )
+
+
+def _text(headers: dict[str, bytes | None], name: str) -> str:
+    value = headers.get(name)
+    if value is None:
+        raise _NoEvent(f"header {name} is missing or null")
+    return value.decode()
+
+
+def _from_structured(record: Record) -> Event:
+    found = from_json(record.value or b"")
+    if not isinstance(found, dict) or found.get("specversion") != "1.0":
+        raise _NoEvent("not a CloudEvent: no object with specversion 1.0")
+    for name in ("id", "type", "source", "time", "subject"):
+        if not isinstance(found.get(name), str):
+            raise _NoEvent(f"attribute {name} is missing or no text")
+    sequence, trace = str(found.get("sequence", "")).encode(), str(found.get("traceparent", "")).encode()
+    if not _SEQUENCE.fullmatch(sequence):
+        raise _NoEvent("attribute sequence is missing or no whole number above 0")
+    if "data" not in found:
+        raise _NoEvent("no data")
+    return _checked(
+        Event(
+            record.topic,
+            record.key.decode() if record.key is not None else found["subject"],
+            int(sequence),
+            found["id"],
+            found["type"],
+            found["source"],
+            found["time"],
+            to_json(found["data"]),
+            trace if _TRACE.fullmatch(trace) else b"",
+            str(found.get("correlationid", "")),
+            str(found.get("causationid", "")),
+        )
+    )
+
+
+def _checked(event: Event) -> Event:
+    if not _NAME.fullmatch(event.key):
+        raise _NoEvent("the key is empty, too long or has a NUL in it")
+    if not _UUID.fullmatch(event.id):
+        raise _NoEvent("the id is no UUID in small letters")
+    if not _NAME.fullmatch(event.type) or not _NAME.fullmatch(event.source):
+        raise _NoEvent("type or source is empty, too long or has a NUL in it")
+    if not _TIME.fullmatch(event.time):
+        raise _NoEvent("the time is not RFC 3339 in UTC")
+    for id_ in (event.correlation_id, event.causation_id):
+        if id_ and not _NAME.fullmatch(id_):
+            raise _NoEvent("correlationid or causationid is too long or has a NUL in it")
+    return event
+
+
+def check_sendable(key: str, body: bytes) -> None:
+    """Refuse what the broker or a consumer would refuse later, when it is too late; raises `Rejected`."""
+    if not _NAME.fullmatch(key):
+        raise Rejected(
+            "unsendable-key",
+            {
+                "en": "The id must have 1 to 255 characters and no NUL.",
+                "ja": "ID は1文字以上255文字以内で、NUL を含めないでください。",
+            },
+        )
+    if len(body) > MAX_BODY:
+        raise Rejected(
+            "too-large",
+            {
+                "en": f"This is {len(body):,} bytes; {MAX_BODY:,} can be sent. Please shorten the texts.",
+                "ja": f"データは {len(body):,} バイトです。送れるのは {MAX_BODY:,} バイトまでです。文を短くしてください。",
+            },
+        )
+
+
+def to_headers(event: Event) -> list[tuple[str, bytes]]:
+    """The Kafka headers of an event: CloudEvents binary mode with our extensions."""
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event.id.encode()),
+        ("ce_type", event.type.encode()),
+        ("ce_source", event.source.encode()),
+        ("ce_subject", event.key.encode()),
+        ("ce_time", event.time.encode()),
+        ("ce_sequence", b"%d" % event.sequence),
+        ("content-type", b"application/json"),
+    ]
+    if event.correlation_id:
+        headers.append(("ce_correlationid", event.correlation_id.encode()))
+    if event.causation_id:
+        headers.append(("ce_causationid", event.causation_id.encode()))
+    if event.trace:
+        headers.append(("traceparent", event.trace))
+    return headers
+
+
+def raw_headers(headers: Sequence[tuple[str, bytes | None]]) -> bytes:
+    """All headers of a record that is no event, byte for byte, as JSON with base64."""
+    return json.dumps([(name, value and base64.b64encode(value).decode()) for name, value in headers]).encode()

@@ -1,0 +1,108 @@
+"""A service's way to its database: a pool with deadlines, JSON exact to the digit, and transactions that announce facts."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from common import outbox
+from common.clock import Clock, utc_now
+from common.errors import TryAgain
+from common.exact_json import from_json, to_json
+from common.transaction import Transaction
+
+CONNECT_SECONDS = 5
+COMMAND_SECONDS = 30
+"""asyncpg has no deadline of its own: a cut connection would hang for ever."""
+
+
+def server_settings(schema: str) -> dict[str, str]:
+    """What each session is told: its schema, and that PostgreSQL gives up on us when we fall silent in a transaction."""
+    return {
+        "search_path": '"' + schema.replace('"', '""') + '"',
+        "application_name": f"musubi-{schema}",
+        "timezone": "UTC",
+        "idle_in_transaction_session_timeout": "60s",
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+    }
+
+
+async def speak_json(connection: asyncpg.Connection) -> None:
+    """Make `jsonb` columns Python values in both directions, decimals included."""
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",  # works in COPY too; the first byte is the format's version
+        encoder=lambda value: b"\x01" + to_json(value),
+        decoder=lambda data: from_json(data[1:]),
+    )
+
+
+class Database:
+    """The pool of one service and its transactions."""
+
+    def __init__(
+        self,
+        dsn: str,
+        schema: str,
+        *,
+        clock: Clock = utc_now,
+        source: str = "",
+        connections: int = 8,
+        announce: Callable[[outbox.Batch], None] | None = None,
+    ) -> None:
+        """`announce` is told, right after a commit, which events were appended to the outbox."""
+        self.dsn = dsn
+        self.schema = schema
+        self.clock = clock
+        self._source = source or f"/services/{schema}"
+        self._connections = connections
+        self._announce = announce
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Connect; raises what asyncpg raises."""
+        self._pool = await asyncpg.create_pool(
+            self.dsn,
+            min_size=1,
+            max_size=self._connections,
+            timeout=CONNECT_SECONDS,
+            command_timeout=COMMAND_SECONDS,
+            max_inactive_connection_lifetime=60,
+            server_settings=server_settings(self.schema),
+            init=speak_json,
+        )
+
+    async def close(self) -> None:
+        """Cut all connections; what was not committed is rolled back by PostgreSQL."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.terminate()  # close() would wait for ever for a connection that hangs
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection without a transaction; raises `TryAgain` if none is to be had in time."""
+        if self._pool is None:
+            raise TryAgain("database-closed")
+        async with self._pool.acquire(timeout=COMMAND_SECONDS) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Commits at the end with what was emitted, and wakes the relay; rolls back if anything raises."""
+        async with self.connection() as connection:
+            async with connection.transaction():
+                tx = Transaction(connection, self.clock(), source=self._source)
+                yield tx
+                batch = await outbox.append(tx)
+            if batch is not None and self._announce is not None:
+                self._announce(batch)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        """One snapshot to read from; writing and emitting raise."""
+        async with self.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            yield Transaction(connection, self.clock(), source=self._source, read_only=True)

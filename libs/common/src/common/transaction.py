@@ -1,0 +1,95 @@
+"""What a handler and every store function get: the database inside one transaction, the time, and `emit`."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import uuid_utils
+from opentelemetry.trace import Span
+
+from common.clock import rfc3339
+from common.contracts.values import Fact
+from common.exact_json import dump
+from common.message import Event, check_sendable
+from common.telemetry import current_traceparent, span_context, traceparent
+
+
+class Transaction:
+    """One transaction of one service. Facts are collected and appended to the outbox once, right before the commit.
+
+    `now` is aware UTC and stays the same throughout; `correlation_id` is set by the HTTP edge where no event is the cause.
+    """
+
+    def __init__(self, connection: Any, now: datetime, *, source: str = "", read_only: bool = False) -> None:
+        self.connection: asyncpg.Connection = connection
+        self.now = now
+        self.correlation_id = ""
+        self.emitted: list[Event] = []
+        self._source = source
+        self._time = rfc3339(now)
+        self._read_only = read_only
+        self._spans: dict[str, Span] = {}
+
+    async def fetch(self, sql: str, *args: Any) -> list[asyncpg.Record]:
+        """All rows."""
+        return await self.connection.fetch(sql, *args)
+
+    async def fetchrow(self, sql: str, *args: Any) -> asyncpg.Record | None:
+        """The first row, or None."""
+        return await self.connection.fetchrow(sql, *args)
+
+    async def fetchval(self, sql: str, *args: Any) -> Any:
+        """The first column of the first row, or None."""
+        return await self.connection.fetchval(sql, *args)
+
+    async def execute(self, sql: str, *args: Any) -> str:
+        """Run a statement; returns PostgreSQL's word on it, such as `UPDATE 3`."""
+        return await self.connection.execute(sql, *args)
+
+    async def executemany(self, sql: str, args: Iterable[Sequence[Any]]) -> None:
+        """Run a statement for each set of parameters."""
+        await self.connection.executemany(sql, args)
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Try something: if it raises, its effects and what it emitted are undone, and the transaction goes on."""
+        before = len(self.emitted)
+        try:
+            async with self.connection.transaction():
+                yield
+        except BaseException:
+            del self.emitted[before:]
+            raise
+
+    def emit(self, fact: Fact, *, cause: Event | None = None) -> None:
+        """Announce a fact. It leaves after the commit, or never; raises `Rejected` for what could not be sent."""
+        if self._read_only:
+            raise RuntimeError("nothing can be announced while reading")
+        body = dump(fact)
+        key = fact.subject
+        check_sendable(key, body)
+        id_ = str(uuid_utils.uuid7())
+        if cause is None:
+            trace, correlation, causation = current_traceparent(), self.correlation_id or id_, ""
+        else:
+            trace, correlation, causation = self.trace_of(cause), cause.correlation_id or cause.id, cause.id
+        self.emitted.append(
+            Event(fact.topic, key, 0, id_, fact.type, self._source, self._time, body, trace, correlation, causation)
+        )
+
+    def trace_of(self, event: Event) -> bytes:
+        """The traceparent under which this event is being handled: what to keep if something follows from it later."""
+        span = self._spans.get(event.id) if self._spans else None
+        return event.trace if span is None else traceparent(span)
+
+    def link(self, event: Event, earlier: bytes) -> None:
+        """Say on the event's span that an earlier trace (a traceparent) led here too. Does nothing where it is not sampled."""
+        span, context = self._spans.get(event.id), span_context(earlier)
+        if span is not None and context is not None:
+            span.add_link(context)
+
+    def handled_in(self, spans: dict[str, Span]) -> None:
+        """For the consumer: the spans of the sampled events, by event id."""
+        self._spans = spans
