@@ -121,9 +121,9 @@ async def _found(service: Any, sql: str, *args: object) -> Principal:
         row = await tx.fetchrow(sql, *args)
     if row is None:
         return ANYONE
-    return Principal(Role(row["role"]), row["account_id"], row["organisation_id"], _names(row["names"]), row["language"])
+    return Principal(Role(row["role"]), row["account_id"], row["organisation_id"], by_language(row["names"]), row["language"])
 
 
-def _names(names: Any) -> dict[str, str]:
-    """`names` is jsonb, which the connection gives as text unless it was taught otherwise."""
+def by_language(names: Any) -> dict[str, str]:
+    """A text by language from a jsonb column, which a connection gives as text unless it was taught JSON."""
     return json.loads(names) if isinstance(names, str) else dict(names)

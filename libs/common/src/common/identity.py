@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib.resources import files
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import asyncpg
 
-from common.auth import KEY_PREFIX, Principal, hashed
+from common import migrate
+from common.auth import KEY_PREFIX, Principal, by_language, hashed
 from common.errors import NotFound
 from common.permissions import Role
 
@@ -36,6 +38,11 @@ class SignInLink:
     state: Literal["good", "used", "expired", "unknown"]
     becomes: Principal | None = None
     account_names: Mapping[str, str] | None = None
+
+
+async def prepare(dsn: str) -> None:
+    """Brings the schema up to date; `dsn` is that of its owner."""
+    await migrate.apply(dsn, "identity", {"identity": files("common").joinpath("migrations", "identity")})
 
 
 @asynccontextmanager
@@ -138,7 +145,7 @@ async def sign_in_link(tx: Connection, token: str, *, now: datetime) -> SignInLi
     if row is None or row["deactivated_at"] is not None:
         return SignInLink("unknown")
     state = "used" if row["used_at"] else "expired" if row["expires_at"] <= now else "good"
-    names, account_names = json.loads(row["names"]), json.loads(row["account_names"])
+    names, account_names = by_language(row["names"]), by_language(row["account_names"])
     becomes = Principal(Role(row["role"]), row["account_id"], row["organisation_id"], names, row["language"])
     return SignInLink(state, becomes, account_names)
 

@@ -5,8 +5,10 @@ along as a reference by which an operator finds the rest.
 """
 
 import logging
+import socket
 from typing import Any, NamedTuple
 
+import asyncpg
 from fastapi.exceptions import RequestValidationError
 from opentelemetry import trace
 from starlette.exceptions import HTTPException
@@ -16,8 +18,17 @@ from starlette.responses import JSONResponse, Response
 from common.errors import Fault, Forbidden, MusubiError, NotFound, Rejected, TryAgain
 from common.language_choice import is_machine_route, language_of
 
-log = logging.getLogger(__name__)
-
+OUTSIDE_IS_ILL = (
+    ConnectionError,
+    TimeoutError,
+    socket.gaierror,
+    FileNotFoundError,  # where PostgreSQL listens on a socket in a folder and is not there
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+)
+"""What asyncpg and the system raise when PostgreSQL is away or starting; no bug of ours."""
 UNAVAILABLE_FOR_SECONDS = 10
 """When a caller may usefully come again after `TryAgain`."""
 
@@ -83,6 +94,8 @@ DETAILS: dict[int, dict[str, str]] = {
 
 def problem_of(error: Exception) -> Problem:
     """The refusal that an error means to its caller. What we did not raise on purpose is a bug, status 500."""
+    if isinstance(error, OUTSIDE_IS_ILL):
+        error = TryAgain("database-away")
     if isinstance(error, MusubiError):
         return _own(error)
     if isinstance(error, RequestValidationError):
@@ -141,8 +154,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     reference = trace_reference()
     if problem.status >= 500:
-        expected = isinstance(error, MusubiError)
-        log.log(
+        expected = isinstance(error, (MusubiError, *OUTSIDE_IS_ILL))
+        request.app.state.service.telemetry.log.log(
             logging.WARNING if expected else logging.ERROR,
             "request failed: %s %s: %s",
             request.method,

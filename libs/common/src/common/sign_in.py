@@ -21,6 +21,7 @@ from common.web import SHARED_PAGES, Pages
 if TYPE_CHECKING:
     from common.service import Service
 
+Anyone = Annotated[Principal, Depends(allowed(Action.READ_PUBLIC))]
 FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 STATUS = {"good": 200, "used": 410, "expired": 410, "unknown": 404}
 
@@ -41,7 +42,6 @@ def routes(service: "Service") -> APIRouter:
     identity_dsn = settings.identity_postgres or settings.postgres
     cookie = cookie_name(settings.public_origin)
     secure = settings.public_origin.startswith("https://")
-    Anyone = Annotated[Principal, Depends(allowed(Action.READ_PUBLIC))]  # noqa: N806 - a type
 
     async def show(request: Request, token: str, status: int | None = None) -> Response:
         async with identity.writing(identity_dsn) as tx:

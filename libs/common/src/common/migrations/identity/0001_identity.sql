@@ -1,8 +1,6 @@
 -- Who may sign in: organisations, their people's accounts, one-time links, sessions, and the API keys of partners' systems.
 -- Every token is kept as its SHA-256 only. Names are written in full with their schema, because several services read here.
 
-CREATE SCHEMA IF NOT EXISTS identity;
-
 CREATE TABLE identity.organisation (
     id          text PRIMARY KEY,            -- a municipality's or company's aggregate id, or a code such as jetro-hanoi
     kind        text NOT NULL CHECK (kind IN ('municipality', 'company', 'office', 'secretariat', 'operator', 'partner')),
