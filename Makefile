@@ -1,20 +1,55 @@
 # Every command of the project. CI calls the same ones.
-PYTHON ?= python3
+# The first of these that is new enough; `make PYTHON=…` names another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 UV = .venv/bin/uv
+RUN = .venv/bin
 PACKAGES = musubi musubi-common musubi-needs musubi-catalog musubi-matching musubi-notify
 MEMBERS = libs/common libs/musubi services/needs services/catalog services/matching services/notify
 
-.PHONY: setup demo up test check lint types imports format lock
+.PHONY: help setup demo up test check lint types imports format lock
+
+help:                      ## this list
+	@awk -F ' *## ' '/^[a-z]+:.*##/ { sub(/:.*/, "", $$1); printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup                ## run everything with real examples on http://127.0.0.1:8600, until Ctrl-C
+	@$(RUN)/musubi demo
+
+up: setup                  ## the same without the examples
+	@$(RUN)/musubi up
 
 setup: .venv/.ready        ## make .venv with everything in it; .venv/bin/musubi is the command
 
-.venv/.ready: requirements.lock $(MEMBERS:%=%/pyproject.toml)
-	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	@test -x $(UV) || .venv/bin/pip install --quiet --disable-pip-version-check uv
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip sync --quiet --require-hashes requirements.lock
+.venv/.ready: requirements.lock pyproject.toml $(MEMBERS:%=%/pyproject.toml)
+	@test -n "$(PYTHON)" || \
+	  { echo "Musubi needs Python 3.11 or newer. Install it, or say where it is: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@test -x .venv/bin/python || echo "Setting up .venv (once; a minute or two)…"
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: sudo apt-get install -y python3-venv"; exit 1; }
+	@test -x $(UV) || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps $(MEMBERS:%=-e %)
 	@touch $@
 
-lock:                      ## resolve versions again; hashes, no addresses
+test: setup                ## all tests; says at the end what was skipped and what would add it
+	@$(RUN)/pytest $(TESTS)
+
+check: lint types imports  ## everything that reads the code without running it
+
+lint: setup                ## ruff: rules and layout
+	@$(RUN)/ruff check
+	@$(RUN)/ruff format --check --quiet || { $(RUN)/ruff format --check; echo 'To mend it: make format'; exit 1; }
+
+types: setup               ## pyright
+	@$(RUN)/pyright
+
+imports: setup             ## who may import whom
+	@$(RUN)/lint-imports --no-cache
+
+format: setup              ## lay the code out
+	@$(RUN)/ruff check --fix --quiet
+	@$(RUN)/ruff format --quiet
+
+lock: setup                ## resolve versions again; hashes, no addresses
 	$(UV) pip compile --quiet --universal --generate-hashes --no-annotate --no-header $(PACKAGES:%=--no-emit-package %) \
 	  libs/*/pyproject.toml services/*/pyproject.toml --group dev -o requirements.lock

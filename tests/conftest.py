@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
@@ -29,12 +30,29 @@ CHROMIUM_FLAGS = [
 HOW_TO_ADD_CHROMIUM = "sudo apt-get install -y chromium fonts-noto-cjk   (or set MUSUBI_CHROMIUM=/path/to/chromium)"
 
 
+TO_ADD = ". To add it: "
+
+
 def missing(what: str, reason: str, how_to_add: str) -> None:
     """Skip, or fail where `MUSUBI_REQUIRE` names it; both say what would add it."""
-    words = f"{what} is missing: {reason}. To add it: {how_to_add}"
+    words = f"{what} is missing: {reason}{TO_ADD}{how_to_add}"
     if what in os.environ.get("MUSUBI_REQUIRE", "").split(","):
         pytest.fail(words, pytrace=False)
     pytest.skip(words)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end, loudly, what was not tested and which command would add it."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.getreports("skipped")
+        if isinstance(report.longrepr, tuple) and TO_ADD in report.longrepr[2]
+    )
+    if reasons:
+        terminalreporter.section("NOT TESTED on this machine", sep="=", yellow=True, bold=True)
+    for words, count in reasons.items():
+        reason, command = words.split(TO_ADD)
+        terminalreporter.write_line(f"{count} tests were skipped: {reason}.\n    {command}", yellow=True)
 
 
 @pytest.fixture(scope="session")
