@@ -39,10 +39,18 @@ class Formats:
         1 up to four, so that they do not read as nothing.
         """
         amount, code = _amount_of(value, currency)
-        figure = self._money_figure(amount, get_currency_precision(code))
-        if not self._ja:
-            return f"{code}{NO_BREAK}{figure}"
-        return f"{figure}{'円' if code == 'JPY' else get_currency_name(code, locale='ja')}"
+        figure = self.price_figure(amount, code)
+        return f"{figure}{self.currency(code)}" if self._ja else f"{code}{NO_BREAK}{figure}"
+
+    def currency(self, code: str) -> str:
+        """`US dollars`, `米ドル`, `円`."""
+        if self._ja:
+            return "円" if code == "JPY" else get_currency_name(code, locale="ja").replace(" ", "")
+        return get_currency_name(code, count=2, locale=self._locale)
+
+    def price_figure(self, amount: Decimal, currency: str) -> str:
+        """The figure of `money` without its currency, where that stands elsewhere."""
+        return self._money_figure(amount, get_currency_precision(currency))
 
     def _money_figure(self, amount: Decimal, precision: int) -> str:
         if 0 < abs(amount) < 1:

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from common import service_routes
+from common import charts, service_routes
 from common.asset_urls import asset_url
 from common.auth import ANYONE
 from common.browser_guards import LoopbackHosts, OwnOrigin, SecurityHeaders
@@ -160,8 +160,12 @@ class Pages:
             "country": formats.country,
             "language": formats.language_name,
             "listed": formats.listed,
+            "price_figure": formats.price_figure,
+            "currency_name": formats.currency,
         }
-        environment.globals.update(words, lang=language, asset=asset_url, local=self._service.settings.local_sign_in)
+        geometry = {"price_steps": charts.price_steps, "flow_stages": charts.flow_stages, "city_map": charts.city_map}
+        environment.globals.update(words, **geometry)
+        environment.globals.update(lang=language, asset=asset_url, local=self._service.settings.local_sign_in)
         environment.filters.update(words)
         environment.globals["parts"] = environment.get_template("parts.html").module
         return environment
