@@ -1,0 +1,40 @@
+"""What a facet is: one aspect of a match, with the points it can earn and a sentence for each way it can turn out.
+
+A facet is declared once. Its function is the only place where its points are computed; whatever is built for speed has to
+agree with it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from matching.domain.circumstances import Circumstances
+from matching.domain.sides import Need, Offering
+
+
+class Reason(NamedTuple):
+    """One way a facet can turn out: stable code, the points it earns (at most), and the sentence (see `domain.words`)."""
+
+    code: str
+    points: int
+    en: str
+    ja: str
+
+
+class Earned(NamedTuple):
+    """What a facet earned and why; `values` are the figures that its sentence names."""
+
+    points: int
+    reason: Reason
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """One aspect of a match. `earn` gives whole points, from 0 to `possible`, for every need and offering."""
+
+    name: str
+    label: dict[str, str]
+    possible: int
+    reasons: tuple[Reason, ...]
+    earn: Callable[[Need, Offering, Circumstances], Earned]
