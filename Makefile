@@ -20,7 +20,7 @@ up: setup                  ## the same without the examples
 
 setup: .venv/.ready        ## make .venv with everything in it; .venv/bin/musubi is the command
 
-.venv/.ready: requirements.lock pyproject.toml $(MEMBERS:%=%/pyproject.toml)
+.venv/.ready: requirements.lock $(MEMBERS:%=%/pyproject.toml)
 	@test -n "$(PYTHON)" || \
 	  { echo "Musubi needs Python 3.11 or newer. Install it, or say where it is: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@test -x .venv/bin/python || echo "Setting up .venv (once; a minute or two)…"

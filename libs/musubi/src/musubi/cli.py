@@ -32,14 +32,9 @@ def _is_for_the_user(error: Exception) -> bool:
     """Whether the text of an error says what to do; everything else is a bug and shows its traceback."""
     from common.errors import MusubiError
     from common.settings import Unconfigured
-    from musubi.embedded_postgres import PostgresDidNotStart
-    from musubi.examples import NoExamples
-    from musubi.one_machine import CannotStart
-    from musubi.publish import CannotPublish
-    from musubi.run_file import FolderInUse
+    from musubi.advice import CannotGoOn
 
-    meant = (MusubiError, Unconfigured, PostgresDidNotStart, NoExamples, CannotStart, CannotPublish, FolderInUse)
-    return isinstance(error, meant)
+    return isinstance(error, (CannotGoOn, MusubiError, Unconfigured))
 
 
 def _parser() -> argparse.ArgumentParser:

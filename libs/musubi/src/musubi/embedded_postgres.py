@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from musubi.advice import CannotGoOn
+
 SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET_PATH = 100
 """The system allows 107 bytes on Linux and 103 on macOS."""
@@ -20,7 +22,7 @@ ACCOUNT = "pgserver"
 """PostgreSQL refuses to run as root; where we are root, it runs under this account."""
 
 
-class PostgresDidNotStart(Exception):
+class PostgresDidNotStart(CannotGoOn):
     """The embedded PostgreSQL could not be started; the message carries what it wrote."""
 
 

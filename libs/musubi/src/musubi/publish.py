@@ -12,6 +12,7 @@ import httpx
 
 from common.contracts.registry import SUBMISSIONS
 from musubi import events_file, run_file
+from musubi.advice import CannotGoOn
 from musubi.events_file import Item, Unreadable
 
 MAX_ITEMS = 100
@@ -20,7 +21,7 @@ ATTEMPTS = 5
 BATCH = "application/cloudevents-batch+json"
 
 
-class CannotPublish(Exception):
+class CannotPublish(CannotGoOn):
     """Nothing more can be sent; the text says why and what to do."""
 
 
@@ -41,7 +42,7 @@ class Result(NamedTuple):
     def line(self) -> str:
         """One line for people: where, which event, what became of it, and for a refusal each reason with its place."""
         reasons = "; ".join(f"{e.get('pointer') or 'the event'}: {e.get('detail')}" for e in self.errors)
-        words = " ".join(filter(None, (self.status, self.effect)))
+        words = f"accepted {self.effect}" if self.status == "accepted" and self.effect else self.status
         return f"{self.number}\t{self.id or '-'}\t{words}" + (f"\t{reasons}" if reasons else "")
 
     def as_json(self) -> str:

@@ -8,20 +8,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from musubi.advice import CannotGoOn
+
 FILE = "run.json"
 LOCK = "lock"
 
 
 class Running(NamedTuple):
-    """A running Musubi. `key` is the API key of this machine's own partner, so only the owner may read the file."""
+    """A running Musubi. `key` is the API key of this machine's own partner, and `identity` the address of the schema that
+    holds accounts, so only the owner may read the file."""
 
     address: str
     pid: int
     incarnation: str
     key: str
+    identity: str
 
 
-class FolderInUse(Exception):
+class FolderInUse(CannotGoOn):
     """Another process serves this folder; the text says which and what to do."""
 
 
@@ -40,10 +44,20 @@ def remove(folder: Path) -> None:
 
 def find(folder: Path) -> Running | None:
     """The Musubi that runs in this folder; what a killed one left behind does not count."""
+    found = read(folder)
     try:
-        found = Running(**json.loads((folder / FILE).read_text()))
         with (folder / LOCK).open("r+") as lock:
-            return found if _somebody_holds(lock) else None
+            # While a new one starts, the word of the one before it may still lie there.
+            alive = found and lock.read().strip() == str(found.pid) and _somebody_holds(lock)
+            return found if alive else None
+    except OSError:
+        return None
+
+
+def read(folder: Path) -> Running | None:
+    """What the last Musubi left in this folder, whether it still runs or was killed."""
+    try:
+        return Running(**json.loads((folder / FILE).read_text()))
     except (OSError, ValueError, TypeError):
         return None
 

@@ -1,0 +1,39 @@
+"""`musubi up`: everything on this machine until Ctrl-C."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+
+from musubi import one_machine, sign_in_links
+
+
+def run(folder: Path, port: int) -> int:
+    """Returns 0 after Ctrl-C or SIGTERM."""
+    return until_stopped(_up(folder.absolute(), port), folder)
+
+
+def until_stopped(work: Coroutine[None, None, int], folder: Path) -> int:
+    """Run `work` to its end, or until Ctrl-C or SIGTERM; both let it clean up."""
+
+    async def with_sigterm() -> int:
+        task = asyncio.current_task()
+        assert task
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(with_sigterm())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print(f"\nStopped. What was stored is in {folder} and will be there next time.")
+        return 0
+
+
+async def _up(folder: Path, port: int) -> int:
+    print("Starting PostgreSQL, the broker and the four services…", flush=True)
+    async with one_machine.running(folder, port) as machine:
+        print(f"Musubi is ready: {machine.address}   ({machine.seconds['ready']:.1f} s; log: {machine.folder / 'musubi.log'})")
+        sign_in_links.show_links(await sign_in_links.issue(machine.address, machine.databases.identity))
+        print("\nPublish a file of events: musubi publish FILE.  Ctrl-C stops everything.", flush=True)
+        await machine.until_it_ends()
+    return 1
