@@ -100,3 +100,8 @@ async def meet(connection: asyncpg.Connection, incarnation: str) -> int:
             return 0
         result = await connection.execute("insert into unsent (batch) select distinct batch from outbox on conflict do nothing")
         return int(result.split()[-1])
+
+
+async def count_unsent(connection: asyncpg.Connection) -> int:
+    """How many batches wait to be sent."""
+    return await connection.fetchval("select count(*) from unsent") or 0

@@ -64,13 +64,14 @@ create table inbox_cursor (
     primary key (grp, topic, key)
 ) with (fillfactor = 70);
 
--- Events that wait: the head of a key failed or is missing, the others stand behind it.
+-- Events that wait: the head of a key failed or is missing, the others stand behind it. 'superseded' waits no longer: a newer
+-- version of the same key took effect; the row is kept to show what was wrong.
 create table parked (
     grp            text collate "C" not null,
     topic          text collate "C" not null,
     key            text collate "C" not null,
     sequence       bigint not null,
-    reason         text not null check (reason in ('poison', 'gap', 'behind', 'fetched')),
+    reason         text not null check (reason in ('poison', 'gap', 'behind', 'fetched', 'superseded')),
     event_id       uuid not null,
     type           text not null,
     source         text not null,
@@ -86,7 +87,7 @@ create table parked (
     next_try       timestamptz not null default now(),
     primary key (grp, topic, key, sequence)
 );
-create index parked_by_time on parked (grp, next_try);
+create index parked_by_time on parked (grp, next_try) where reason <> 'superseded';
 
 -- Records that are no valid event; kept byte for byte.
 create table quarantine (

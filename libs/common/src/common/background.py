@@ -1,0 +1,46 @@
+"""Work that goes on beside requests and events: loops that survive every error, run at once when woken, and end when told."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from common.telemetry import Telemetry
+
+Step = Callable[[], Awaitable[bool]]
+"""Does a bit of work; True if there may be more to do at once."""
+
+_LONGEST_PAUSE = 30.0
+
+
+class Loop:
+    """One step, again and again: at once while there is more to do, else `every` so many seconds or when woken."""
+
+    def __init__(self, name: str, step: Step, *, every: float, told: Telemetry) -> None:
+        self.name = name
+        self._step = step
+        self._every = every
+        self._told = told
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Run now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        failures = 0
+        while True:
+            self._wake.clear()
+            try:
+                more = await self._step()
+                failures = 0
+            except Exception as error:  # noqa: BLE001  a loop that gives up is worse than any error
+                failures += 1
+                more = False
+                self._told.log.warning("background work failed", extra={"loop": self.name, "error": repr(error)[:256]})
+                await asyncio.sleep(min(0.25 * 2**failures, _LONGEST_PAUSE))
+            if not more:
+                try:
+                    async with asyncio.timeout(self._every):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass

@@ -1,0 +1,92 @@
+"""From Kafka records to facts. What is no event of ours is set apart as `Broken`; what breaks its contract is refused by field.
+
+Pure; every body is decoded once.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from common.contracts.values import Fact
+from common.exact_json import NotJson, from_json
+from common.gate import Place, Refusal
+from common.message import Broken, Event, Record, parse
+
+_SHOWN = 5
+"""So many faults of one event are put into words; the rest is counted."""
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What a batch of records holds. `values` and `records` are by place (topic, key, sequence)."""
+
+    events: list[Event] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    values: dict[Place, Any] = field(default_factory=dict)
+    records: dict[Place, Record] = field(default_factory=dict)
+
+
+def decode(records: Iterable[Record], facts: Mapping[str, type[Fact]]) -> Decoded:
+    """Read records; `facts` are all known types."""
+    found = Decoded()
+    for record in records:
+        event = parse(record)
+        if isinstance(event, Broken):
+            found.broken.append(event)
+            continue
+        fact = facts.get(event.type)
+        if fact is None:
+            found.broken.append(Broken(record, f"unknown type {event.type}"))
+            continue
+        if fact.topic != event.topic:
+            found.broken.append(Broken(record, f"type {event.type} belongs to topic {fact.topic}"))
+            continue
+        try:
+            value = from_json(event.body)
+        except NotJson as error:
+            found.broken.append(Broken(record, f"not JSON: {error}"))
+            continue
+        place = event[:3]
+        found.events.append(event)
+        found.values[place] = value
+        found.records[place] = record
+    return found
+
+
+def to_facts(
+    events: Sequence[Event], values: Mapping[Place, Any], facts: Mapping[str, type[Fact]]
+) -> tuple[dict[Place, Fact], dict[Place, Refusal]]:
+    """The facts of these events, and what breaks its contract. Types that are not in `facts` are left out."""
+    good: dict[Place, Fact] = {}
+    refused: dict[Place, Refusal] = {}
+    for event in events:
+        place = event[:3]
+        fact = facts.get(event.type)
+        if fact is None:
+            continue
+        try:
+            data = fact.model_validate(values[place])
+            if data.subject != event.key:
+                refused[place] = Refusal("", f"the key is {event.key}, but the data is about {data.subject}")
+            else:
+                good[place] = data
+        except ValidationError as error:
+            refused[place] = refusal(error)
+        except Exception as error:  # noqa: BLE001  a validator that stumbles over strange data must not stop the partition
+            refused[place] = Refusal("", repr(error)[:256])
+    return good, refused
+
+
+def refusal(error: ValidationError) -> Refusal:
+    """The faults of one event in words, the first one's place as a JSON pointer."""
+    problems = error.errors(include_url=False, include_input=False)
+    words = [f"{_pointer(problem['loc'])}: {problem['msg']}" for problem in problems[:_SHOWN]]
+    if len(problems) > _SHOWN:
+        words.append(f"and {len(problems) - _SHOWN} more")
+    return Refusal(_pointer(problems[0]["loc"]), "; ".join(words)[:2000].replace("\x00", "�"))
+
+
+def _pointer(location: Sequence[int | str]) -> str:
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in location)[:500].replace("\x00", "�")

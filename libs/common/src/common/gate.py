@@ -1,0 +1,172 @@
+"""The gate: what to do with each event, given what its key has seen. Pure: no clock, no database, no broker.
+
+A topic is *dense* (every event counts, a jump is a gap) or it carries *state* (each event is the whole aggregate, so a step
+forward is welcome and a newer version heals a key whose older one could not be handled).
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from common.message import Event
+
+Place = tuple[str, str, int]
+"""Topic, key and sequence: which event of all."""
+
+
+class Verdict(StrEnum):
+    """What becomes of one event."""
+
+    HANDLE = "handle"
+    REPEAT = "repeat"
+    GAP = "gap"
+    BEHIND = "behind"
+
+
+class LaneKey(NamedTuple):
+    """One key of one topic."""
+
+    topic: str
+    key: str
+
+
+class Lane(NamedTuple):
+    """Where a key stands for one group: the last event that took effect, and the lowest parked one, if any waits."""
+
+    last: int = 0
+    head: int | None = None
+
+
+class Refusal(NamedTuple):
+    """Why an event cannot be handled: which field (a JSON pointer into its body, or nothing), and the reason in words."""
+
+    pointer: str
+    error: str
+
+
+class Parked(NamedTuple):
+    """An event that waits, and why."""
+
+    event: Event
+    reason: str
+    refusal: Refusal | None = None
+
+
+def judge(lane: Lane, sequence: int, *, dense: bool) -> Verdict:
+    """What to do with the event of this sequence."""
+    if sequence <= lane.last:
+        return Verdict.REPEAT
+    if not dense:
+        return Verdict.HANDLE
+    if lane.head is None:
+        return Verdict.HANDLE if sequence == lane.last + 1 else Verdict.GAP
+    return Verdict.HANDLE if lane.last + 1 == sequence < lane.head else Verdict.BEHIND
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a batch comes to. `run` is in the order of arrival, so every key is in order."""
+
+    run: list[Event] = field(default_factory=list)
+    parked: list[Parked] = field(default_factory=list)
+    repeats: list[Event] = field(default_factory=list)
+
+
+def sort(events: Iterable[Event], lanes: Mapping[LaneKey, Lane], dense: Collection[str]) -> Plan:
+    """Judge events one after the other, each as if the ones before it had succeeded. `dense` names the dense topics."""
+    plan = Plan()
+    now: dict[tuple[str, str], Lane] = {**lanes}
+    run, none = plan.run.append, Lane()
+    for event in events:
+        where = event[:2]
+        lane = now.get(where, none)
+        if event.sequence == lane.last + 1 and lane.head is None:  # the usual case, without a call
+            now[where] = Lane(event.sequence)
+            run(event)
+            continue
+        verdict = judge(lane, event.sequence, dense=event.topic in dense)
+        if verdict is Verdict.REPEAT:
+            plan.repeats.append(event)
+        elif verdict is Verdict.HANDLE:
+            now[where] = Lane(event.sequence, lane.head)
+            run(event)
+        else:
+            plan.parked.append(Parked(event, verdict.value))
+            now[where] = Lane(lane.last, min(event.sequence, lane.head or event.sequence))
+    return plan
+
+
+class Halving:
+    """Which events to try together: all at first, then halves of what failed, until the guilty stand alone.
+
+    An event that failed alone, or was refused before, is poison: it waits. In a dense topic the later events of its key stand
+    behind it; in a state topic they are tried all the same.
+    """
+
+    def __init__(self, events: Sequence[Event], dense: Collection[str], refused: Mapping[Place, Refusal] | None = None) -> None:
+        self.done: list[Event] = []
+        self.parked: list[Parked] = []
+        self._dense = dense
+        self._refused = refused or {}
+        self._todo: list[Sequence[Event]] = [events]
+        self._now: list[Event] = []
+        self._blocked: set[tuple[str, str]] = set()
+
+    def next(self) -> list[Event]:
+        """The events to run next in one savepoint; empty at the end."""
+        while self._todo:
+            events = self._todo.pop()
+            self._now = self._let_through(events) if self._blocked or self._refused else list(events)
+            if self._now:
+                return self._now
+        return []
+
+    def _let_through(self, events: Sequence[Event]) -> list[Event]:
+        passed: list[Event] = []
+        for event in events:
+            if event[:2] in self._blocked:
+                self.parked.append(Parked(event, "behind"))
+            elif refusal := self._refused.get(event[:3]):
+                self._poison(event, refusal)
+            else:
+                passed.append(event)
+        return passed
+
+    def _poison(self, event: Event, refusal: Refusal) -> None:
+        self.parked.append(Parked(event, "poison", refusal))
+        if event.topic in self._dense:
+            self._blocked.add(event[:2])
+
+    def succeeded(self) -> None:
+        """What `next` gave has taken effect."""
+        self.done += self._now
+
+    def failed(self, error: str) -> None:
+        """What `next` gave was undone."""
+        if len(self._now) == 1:
+            self._poison(self._now[0], Refusal("", error))
+        else:
+            middle = len(self._now) // 2
+            self._todo += [self._now[middle:], self._now[:middle]]  # the first half comes off first
+
+
+def reached(done: Iterable[Event]) -> dict[LaneKey, int]:
+    """How far each key has come."""
+    return {LaneKey(event.topic, event.key): event.sequence for event in done}
+
+
+def runs(events: Sequence[Event]) -> list[list[Event]]:
+    """Events grouped by topic and type for handlers that take lists, as few groups as keep every key in order."""
+    groups: list[list[Event]] = []
+    group_of_type: dict[tuple[str, str], int] = {}
+    group_of_key: dict[tuple[str, str], int] = {}
+    for event in events:
+        what = (event.topic, event.type)
+        mine, earliest = group_of_type.get(what, -1), group_of_key.get(event[:2], 0)
+        if mine < earliest or mine < 0:  # this key has events in a later group already
+            mine = group_of_type[what] = len(groups)
+            groups.append([])
+        groups[mine].append(event)
+        group_of_key[event[:2]] = mine
+    return groups

@@ -1,0 +1,94 @@
+"""Sends events to Kafka in whole record batches and never waits for ever.
+
+aiokafka's `create_batch`/`send_batch` save 7-10 us of CPU per event over `send`: one future a batch, not one an event. The
+producer is idempotent and waits for all replicas. An idempotent aiokafka producer never gives a batch up by itself (#1101), so
+every call has a deadline; past it the producer is thrown away *with its sender task*, or it would send its old batches later.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from common.message import Event, to_headers
+
+BATCH_BYTES = 512 * 1024
+
+
+@lru_cache(maxsize=100_000)
+def partition_of(key: str, partitions: int) -> int:
+    """Java's default partitioner; cached, because aiokafka's murmur2 is pure Python."""
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+
+
+class Publisher:
+    """Publishes lists of events in order; a failed call may have sent some, so the caller sends all of them again."""
+
+    def __init__(self, bootstrap: str, *, deadline: float = 8.0) -> None:
+        self._bootstrap = bootstrap
+        self._deadline = deadline
+        self._producer: AIOKafkaProducer | None = None
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Return when every event is acknowledged by the broker."""
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self._send(self._producer or await self._open(), events)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self) -> AIOKafkaProducer:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
+            max_batch_size=BATCH_BYTES,
+            metadata_max_age_ms=30_000,
+        )
+        await self._producer.start()
+        return self._producer
+
+    async def _send(self, producer: AIOKafkaProducer, events: Sequence[Event]) -> None:
+        counts = {topic: len(await producer.partitions_for(topic)) for topic in {event.topic for event in events}}
+        growing: dict[tuple[str, int], BatchBuilder] = {}
+        closed: list[tuple[tuple[str, int], BatchBuilder]] = []
+        for event in events:
+            where = (event.topic, partition_of(event.key, counts[event.topic]))
+            builder = growing.get(where)
+            if builder is None:
+                builder = growing[where] = producer.create_batch()
+            if not _add(builder, event):
+                closed.append((where, builder))
+                builder = growing[where] = producer.create_batch()
+                _add(builder, event)
+        sent: list[Any] = []
+        for (topic, partition), builder in [*closed, *growing.items()]:
+            builder.close()
+            sent.append(await producer.send_batch(builder, topic, partition=partition))
+        await asyncio.gather(*sent)
+
+    async def close(self) -> None:
+        """Drop the producer without waiting for what it still holds."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        with contextlib.suppress(Exception):  # it may be half started
+            async with asyncio.timeout(2):
+                sender = producer._sender  # stop() would flush first, and hang; there is no public way to abort
+                if sender is not None:
+                    await sender.close()
+                producer._closed = True
+                await producer.client.close()
+
+
+def _add(builder: BatchBuilder, event: Event) -> bool:
+    """False if the batch is full. A batch takes its first record whatever its size."""
+    added = builder.append(timestamp=None, key=event.key.encode(), value=event.body, headers=to_headers(event))
+    return added is not None
