@@ -1,0 +1,120 @@
+"""Planned mails become messages: the recipient's address and language are looked up, the text is written once and kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from common import vocabulary
+from common.errors import Rejected
+from common.transaction import Transaction
+from notify import mail_store
+from notify.domain.delivery import only_in_the_inbox
+from notify.domain.letter import Desk, Notice, inbox_link, letter, proposal_link
+from notify.domain.recipients import Recipient, reached_by
+from notify.envelope import enclose
+from notify.mail_store import ToCompose
+from notify.offices import SECRETARIAT, offices
+from notify.settings import NotifySettings
+
+AT_ONCE = 50
+LOOK_AGAIN = timedelta(seconds=2)
+GIVE_UP = timedelta(days=1)
+"""Topics overtake each other: a match may arrive before the city or company of which it speaks. It surely has in a day."""
+
+NOT_LISTED_YET = {
+    "en": "Waits for the recipient's own entry, which says where mail reaches it.",
+    "ja": "届け先の登録情報（連絡先）の到着を待っています。",
+}
+NEVER_LISTED = {
+    "en": "The recipient's own entry never came, so no mail address is known and it stands in the inbox only.",
+    "ja": "届け先の登録情報が届かず、メールアドレスが分からないため、受信箱だけに届いています。",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unsendable:
+    """It cannot be written as a mail, and why."""
+
+    reason: Mapping[str, str]
+
+
+async def compose_planned(tx: Transaction, settings: NotifySettings) -> bool:
+    """Write the planned mails whose turn it is; True if there may be more."""
+    planned = await mail_store.to_compose(tx, limit=AT_ONCE)
+    for mail in planned:
+        recipient = recipient_of(mail)
+        if recipient is None:
+            if tx.now - mail.created_at < GIVE_UP:
+                await mail_store.postpone(tx, mail.id, tx.now + LOOK_AGAIN, reason=NOT_LISTED_YET)
+            else:
+                await mail_store.settle(tx, mail.id, "inbox_only", reason=NEVER_LISTED)
+            continue
+        inbox_only = only_in_the_inbox(recipient.address, example=recipient.example or mail.match.company.example)
+        if inbox_only or recipient.address is None:
+            await mail_store.settle(tx, mail.id, "inbox_only", reason=inbox_only)
+            continue
+        try:
+            subject, message = written(mail, recipient, recipient.address, settings, tx.now)
+        except Rejected as refused:
+            await mail_store.settle(tx, mail.id, "failed", reason=refused.detail)
+        else:
+            await mail_store.composed(tx, mail.id, recipient.address, subject, message)
+    return len(planned) == AT_ONCE
+
+
+def recipient_of(mail: ToCompose) -> Recipient | None:
+    """The recipient with address and language; None where its own entry has not arrived yet."""
+    match mail.recipient_kind:
+        case "office":
+            return offices().by_id(mail.recipient_id)
+        case "secretariat":
+            return SECRETARIAT
+        case "municipality":
+            city = mail.city
+            return city and reached_by("municipality", city.id, city.names, city.languages, city.timezone, city.contacts)
+        case "company":
+            company = mail.company
+            return company and reached_by(
+                "company",
+                company.id,
+                company.names,
+                company.languages,
+                offices().zone_of(company.country),
+                company.contacts,
+                example=company.example,
+            )
+
+
+def written(mail: ToCompose, recipient: Recipient, address: str, settings: NotifySettings, now: datetime) -> tuple[str, bytes]:
+    """Subject and whole message; raises `Rejected` where a name or title cannot stand in a header."""
+    text = letter(
+        recipient,
+        Notice(mail.need, mail.match, mail.why, mail.issued_at, mail.answer_by, mail.more),
+        proposal=proposal_link(settings.public_origin, mail.need.id, mail.match.offering_id),
+        inbox=inbox_link(settings.public_origin, str(mail.notification_id)),
+        others=[names_of(recipient_id, kind, mail) for recipient_id, kind in mail.others],
+        desk=Desk(SECRETARIAT.names, SECRETARIAT.address or settings.mail_from),
+        composed_at=now,
+    )
+    message = enclose(
+        text,
+        delivery_id=mail.id,
+        recipient=(vocabulary.pick(dict(recipient.names), recipient.language), address),
+        mail_from=settings.mail_from,
+        reply_to=(vocabulary.pick(dict(SECRETARIAT.names), recipient.language), SECRETARIAT.address or settings.mail_from),
+        composed_at=now,
+        unsubscribe=settings.mail_unsubscribe,
+        language=recipient.language,
+        eight_bit=settings.smtp_host is None,
+    )
+    return text.subject, message
+
+
+def names_of(recipient_id: str, kind: str, mail: ToCompose) -> Mapping[str, str]:
+    """The names of another recipient of the same match."""
+    if kind == "municipality":
+        return mail.need.municipality.names
+    if kind == "company":
+        return mail.match.company.names
+    office = offices().by_id(recipient_id)
+    return office.names if office else SECRETARIAT.names
