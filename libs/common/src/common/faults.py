@@ -3,10 +3,9 @@
 The sentences are a table, `data/faults.toml`; this file finds the place and the values that go into them.
 """
 
-import difflib
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
@@ -18,6 +17,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from common import vocabulary
+from common.contracts import registry
+from common.contracts.values import Submission
 from common.errors import Fault
 
 _SAME_CODE = {
@@ -43,11 +44,13 @@ def words() -> dict[str, dict[str, str]]:
     return tomllib.loads(files("common").joinpath("data", "faults.toml").read_text(encoding="utf-8"))
 
 
-def fault(pointer: str, code: str, **values: object) -> Fault:
-    """A fault with its words. Raises KeyError for a code without words, or a sentence that lacks a value."""
+def fault(pointer: str, code: str, choices: Iterable[str] = (), /, **values: object) -> Fault:
+    """A fault with its words; `choices` are what may have been meant, where the code alone does not say.
+
+    Raises KeyError for a code without words, and for a sentence that lacks one of its values."""
     sentences = words()[code]
     said = {name: _shown(value) for name, value in values.items()}
-    near = _near(code, said.get("value", ""), values.get("known_fields"))
+    near = _near(code, said.get("value", ""), choices)
     fields = {"field": _in_words(pointer), "value": "", **said}
     return Fault(
         pointer,
@@ -59,8 +62,10 @@ def fault(pointer: str, code: str, **values: object) -> Fault:
     )
 
 
-def faults_of(error: ValidationError, item: object, prefix: str = "/data", service: str = "needs") -> tuple[Fault, ...]:
-    """Every fault of a refused item, once each, in the order of the item's fields.
+def faults_of(
+    error: ValidationError, item: object, kind: type[Submission], prefix: str = "/data", at_most: int = 50
+) -> tuple[Fault, ...]:
+    """Every fault of a refused item, once each, in the order of the item's fields; `kind` is what it was validated as.
 
     `item` is what was validated: pydantic puts names of union branches into the places of its errors, and only the item
     tells these from its own keys."""
@@ -68,18 +73,23 @@ def faults_of(error: ValidationError, item: object, prefix: str = "/data", servi
     for details in error.errors(include_url=False):
         steps, branch = _steps(details, item)
         code = _SAME_CODE.get(details["type"], details["type"])
-        if branch:
-            suited = _suits(_value_at(item, steps), branch)
-            if suited is None:
-                code = "text_or_number"
-            elif not suited:
-                continue
-        one = _fault(details, code, steps, item, prefix, service)
+        if branch and not _suits(_value_at(item, steps), branch):
+            if any(place.startswith(prefix + pointer(steps)) for place, _ in found):
+                continue  # the branch that suits has said what is wrong
+            code = "text_or_number"
+        one = _fault(details, code, steps, item, kind, prefix)
+        if code != "text_or_number":
+            found.pop((one.pointer, "text_or_number"), None)
+            if "/" in one.pointer:
+                found.pop((one.pointer.rpartition("/")[0], "text_or_number"), None)
         found.setdefault((one.pointer, one.code), one)
+        if len(found) == at_most:
+            break
     return tuple(found.values())
 
 
-def _fault(details: ErrorDetails, code: str, steps: list[str | int], item: object, prefix: str, service: str) -> Fault:
+def _fault(details: ErrorDetails, code: str, steps: list[str | int], item: object, kind: type[Submission], prefix: str) -> Fault:
+    choices: Iterable[str] = ()
     value = details["input"]
     values: dict[str, object] = {"value": value, **details.get("ctx", {})}
     match code:
@@ -92,17 +102,18 @@ def _fault(details: ErrorDetails, code: str, steps: list[str | int], item: objec
         case "literal_error":
             values["expected"] = str(values["expected"]).replace("'", "").replace(" or ", ", ")
         case "extra_forbidden":
-            values |= {"value": steps[-1]}
+            values["value"] = steps[-1]
+            choices = kind.model_fields if len(steps) == 1 else ()
         case "tiers_not_ascending":
             steps = [*steps, "tiers", int(str(values["n"])) - 1, "quantity"]
         case "technology_is_a_group":
             steps = _place_of(str(values["code"]), steps, item)
             values["members"] = [t.code for t in vocabulary.technologies().values() if t.group == values["code"] and t.unit]
         case _ if code not in words():
-            code, values = "not_valid", {"service": service}
+            code, values = "not_valid", {"service": kind.service}
         case _ if at := words()[code].get("at"):
             steps = [*steps, at]
-    return fault(prefix + pointer(steps), code, **values)
+    return fault(prefix + pointer(steps), code, choices, **values)
 
 
 def pointer(steps: Iterable[str | int]) -> str:
@@ -135,12 +146,10 @@ def _value_at(item: Any, steps: Iterable[str | int]) -> object:
     return item
 
 
-def _suits(value: object, branch: str) -> bool | None:
-    """Whether a union's branch is for this value; None where no branch is."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str, list)):
-        return None
+def _suits(value: object, branch: str) -> bool:
+    """Whether a union's branch is for this value."""
     kind = "list[" if branch.startswith("list[") else "str" if "constrained-str" in branch else "decimal"
-    return isinstance(value, _SEEN_AS[kind])
+    return isinstance(value, _SEEN_AS[kind]) and not isinstance(value, bool)
 
 
 def _place_of(code: str, steps: list[str | int], item: object) -> list[str | int]:
@@ -169,38 +178,44 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "…"
 
 
-def _near(code: str, value: str, known_fields: object) -> str:
-    """What was probably meant, or nothing."""
+def _near(code: str, value: str, choices: Iterable[str] = ()) -> str:
+    """What was probably meant, or nothing. Alike are words that share most of their pairs of letters, in any script."""
+    wanted = _pairs(value)
+    candidates = [(name, name, _pairs(name)) for name in choices] or _candidates(code)
+    likeness, meant = max(
+        ((2 * len(wanted & pairs) / (len(wanted) + len(pairs)), meant) for _, meant, pairs in candidates), default=(0, "")
+    )
+    return meant if likeness >= 0.6 else ""
+
+
+def _pairs(word: str) -> frozenset[str]:
+    word = f" {word.casefold()} "
+    return frozenset(word[n : n + 2] for n in range(len(word) - 1))
+
+
+@cache
+def _candidates(code: str) -> tuple[tuple[str, str, frozenset[str]], ...]:
+    """Every word by which something can be meant, with what it means and its pairs of letters."""
     match code:
-        case "extra_forbidden" if isinstance(known_fields, Sequence):
-            candidates = {str(name): str(name) for name in known_fields}
         case "unknown_technology":
-            candidates = {
-                word.casefold(): t.code
-                for t in vocabulary.technologies().values()
-                if t.unit
-                for word in (t.code, t.code.partition(".")[2], *t.names.values(), *t.aliases)
-            }
+            known = [t for t in vocabulary.technologies().values() if t.unit]
+            words = [(w, t.code) for t in known for w in (t.code, t.code.partition(".")[2], *t.names.values(), *t.aliases)]
         case "unknown_unit":
-            candidates = {
-                word.casefold(): u.code for u in vocabulary.units().values() for word in (u.code, u.en_one, u.en_many, u.ja)
-            }
+            words = [(w, u.code) for u in vocabulary.units().values() for w in (u.code, u.en_one, u.en_many, u.ja)]
         case "unknown_country":
-            candidates = _named(vocabulary.countries(), "territories")
+            words = _named(vocabulary.countries(), "territories")
         case "unknown_currency":
-            candidates = _named(vocabulary.currencies(), "currencies")
+            words = _named(vocabulary.currencies(), "currencies")
         case "unknown_timezone":
-            candidates = {word.casefold(): zone for zone in available_timezones() for word in (zone, zone.rpartition("/")[2])}
+            words = [(w, zone) for zone in sorted(available_timezones()) for w in (zone, zone.rpartition("/")[2])]
+        case "unknown_type":
+            words = [(type_, type_) for type_ in registry.SUBMISSIONS]
         case _:
-            return ""
-    close = difflib.get_close_matches(value.casefold(), candidates, n=1, cutoff=0.75)
-    return candidates[close[0]] if close else ""
+            words = []
+    return tuple((word, meant, _pairs(word)) for word, meant in words)
 
 
-def _named(codes: Iterable[str], kind: str) -> dict[str, str]:
+def _named(codes: Iterable[str], kind: str) -> list[tuple[str, str]]:
     """Codes by themselves and by their names in English and Japanese."""
-    found = {code.casefold(): code for code in sorted(codes)}
-    for language in vocabulary.LANGUAGES:
-        names = getattr(Locale(language), kind)
-        found |= {names[code].casefold(): code for code in codes if code in names}
-    return found
+    names = [getattr(Locale(language), kind) for language in vocabulary.LANGUAGES]
+    return [(word, code) for code in sorted(codes) for word in (code, *(n[code] for n in names if code in n))]

@@ -44,6 +44,9 @@ class Problem(NamedTuple):
     headers: dict[str, str] = {}
 
 
+STATUS_OF_BODY = {"not-readable": 400, "too-large": 413, "unsupported-content": 415}
+"""Refusals of a whole body, by slug; every other refusal is of what it says, 422."""
+
 TITLES: dict[int, dict[str, str]] = {
     400: {"en": "This request cannot be understood", "ja": "要求の形が正しくありません"},
     401: {"en": "Please sign in", "ja": "サインインしてください"},
@@ -116,8 +119,9 @@ def _own(error: MusubiError) -> Problem:
     if isinstance(error, TryAgain):
         return Problem(503, error.slug, TITLES[503], DETAILS[503], headers={"retry-after": str(UNAVAILABLE_FOR_SECONDS)})
     if isinstance(error, Rejected):
-        detail = DETAILS[422] if "ja" not in error.detail else error.detail
-        return Problem(422, error.slug, TITLES[422], detail, error.faults)
+        status = STATUS_OF_BODY.get(error.slug, 422)
+        detail = DETAILS[status] if "ja" not in error.detail else error.detail
+        return Problem(status, error.slug, TITLES[status], detail, error.faults)
     return _plain(500, error.slug)
 
 

@@ -1,0 +1,74 @@
+"""What stands in the addresses of lists and things: ids, filters, the page of a list, the cursor of an interface for machines."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from common.errors import NotFound, Rejected
+from common.faults import fault
+
+CODE = r"^[A-Za-z0-9_.-]{0,100}$"
+"""What a filter can be: a code, or empty for no filter, as a form sends it."""
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def known_form(id_: str) -> str:
+    """The id itself. Raises NotFound for what no id of ours looks like, before the database is asked."""
+    if not _UUID.fullmatch(id_):
+        raise NotFound
+    return id_
+
+
+def address(path: str, filters: Mapping[str, str | None]) -> str:
+    """A list's address with the filters in use, ready for `page=2` or another filter to be added: `/needs?country=VN&`."""
+    kept = urlencode({name: value for name, value in filters.items() if value})
+    return f"{path}?{kept}&" if kept else f"{path}?"
+
+
+class Window(NamedTuple):
+    """Which part of a list is shown. `first` and `last` count from 1."""
+
+    page: int
+    pages: int
+    skip: int
+    first: int
+    last: int
+
+
+def window(page: int, per_page: int, total: int) -> Window:
+    """The part for this page; a page after the last is the last."""
+    pages = max(1, -(-total // per_page))
+    page = min(page, pages)
+    skip = (page - 1) * per_page
+    return Window(page, pages, skip, min(skip + 1, total), min(skip + per_page, total))
+
+
+class Place(NamedTuple):
+    """Where a list that is sorted by time goes on: after this one."""
+
+    at: datetime
+    id: str
+
+
+def cursor(place: Place) -> str:
+    """The place as an opaque text."""
+    return base64.urlsafe_b64encode(f"{place.at.isoformat()} {place.id}".encode()).decode().rstrip("=")
+
+
+def place_of(text: str | None) -> Place | None:
+    """The place that a cursor means; raises Rejected for one that is not ours."""
+    if not text:
+        return None
+    try:
+        at, _, id_ = base64.urlsafe_b64decode(text.encode() + b"==").decode().partition(" ")
+        place = Place(datetime.fromisoformat(at), id_)
+    except (binascii.Error, ValueError):
+        place = None
+    if place is None or not _UUID.fullmatch(place.id) or place.at.tzinfo is None:
+        raise Rejected(faults=(fault("/query/cursor", "cursor_not_readable"),))
+    return place
