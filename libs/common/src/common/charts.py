@@ -75,9 +75,9 @@ def price_steps(tiers: Sequence[tuple[Decimal, Decimal]], quantity: Decimal | No
 
 
 def _with_room(lefts: Sequence[float], must: int = -1) -> set[int]:
-    """Which of these places can carry a figure; the last and `must` come first, then from the left."""
+    """Which of these places can carry a figure; `must` comes first, then the last, then from the left."""
     shown: set[int] = set()
-    for n in [len(lefts) - 1, *([must] if must >= 0 else []), *range(len(lefts))]:
+    for n in [*([must] if must >= 0 else []), len(lefts) - 1, *range(len(lefts))]:
         if all(n == other or abs(lefts[n] - lefts[other]) >= ROOM_OF_A_FIGURE for other in shown):
             shown.add(n)
     return shown

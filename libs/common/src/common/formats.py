@@ -9,7 +9,9 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, get_timezone_location
+from babel import Locale
+from babel.core import get_global
+from babel.dates import format_date
 from babel.numbers import format_decimal, get_currency_name, get_currency_precision
 
 from common import vocabulary
@@ -103,7 +105,7 @@ class Formats:
         """`Tokyo time`, `東京時間`, `UTC`, `協定世界時`."""
         if zone in ("UTC", "Etc/UTC", "Etc/GMT", "GMT"):
             return "協定世界時" if self._ja else "UTC"
-        city = get_timezone_location(ZoneInfo(zone), locale=self._locale, return_city=True)
+        city = _zone_city(zone, self._locale)
         return f"{city}時間" if self._ja else f"{city} time"
 
     def days_left(self, last_day: date, zone: str = "UTC", *, now: datetime) -> str:
@@ -148,6 +150,17 @@ class Formats:
     def _joined(self, figure: str, unit: str) -> str:
         tight = self._ja and not unit[:1].isascii()
         return f"{figure}{unit}" if tight else f"{figure}{NO_BREAK}{unit.replace(' ', NO_BREAK)}"
+
+
+def _zone_city(zone: str, locale: str) -> str:
+    """`Ho Chi Minh City`, `ホーチミン`. CLDR lists some zones under the name they had long ago (`Asia/Saigon`)."""
+    names = Locale.parse(locale).time_zones
+    earlier = [old for old, new in get_global("zone_aliases").items() if new == zone]
+    for known_as in (zone, *earlier):
+        city = names[known_as].get("city") if known_as in names else None
+        if city:
+            return city
+    return zone.rpartition("/")[2].replace("_", " ")
 
 
 def _amount_of(value: object, currency: str | None) -> tuple[Decimal, str]:
