@@ -119,13 +119,13 @@ class Telemetry:
         self.log = _logger(service, log_level, log_to or sys.stderr)
 
     @classmethod
-    def of(cls, service: str, settings: Settings) -> "Telemetry":
+    def of(cls, service: str, settings: Settings, *, log_to: TextIO | None = None) -> "Telemetry":
         """As the settings say: spans leave by OTLP over HTTP where an endpoint is configured, else they do not leave."""
         processors = []
         if settings.otlp_endpoint:
             exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces", timeout=5)
             processors.append(BatchSpanProcessor(exporter))
-        return cls(service, sampling=settings.trace_sampling, processors=processors, log_level=settings.log_level)
+        return cls(service, sampling=settings.trace_sampling, processors=processors, log_level=settings.log_level, log_to=log_to)
 
     @contextmanager
     def span(

@@ -22,7 +22,7 @@ class NoExamples(CannotGoOn):
 
 
 def find(given: Path | None) -> Path:
-    """The folder of the examples: the one given, that of the working copy this is run from, or ./examples. Raises `NoExamples`."""
+    """The folder of the examples: the one given, that of the working copy this is run from, or ./examples."""
     candidates = [given] if given else [Path(__file__).parents[4] / "examples", Path("examples").absolute()]
     for folder in candidates:
         if all((folder / f"{name}.ndjson").exists() for name in FILES):
@@ -40,7 +40,7 @@ def first_loaded(folder: Path, today: date) -> date:
 
 
 def read(examples: Path, day: date, now: datetime) -> Iterator[Item]:
-    """All example events in order. In data, `{"days": n}` is a date n days after `day`; as an event's time it is `now` plus n days."""
+    """All example events in order. `{"days": n}` is the date n days after `day`; as an event's time it is `now` plus n days."""
     for name in FILES:
         with (examples / f"{name}.ndjson").open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):

@@ -8,12 +8,12 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import uvicorn
 from fastapi import FastAPI
@@ -42,11 +42,14 @@ class CannotStart(CannotGoOn):
 
 
 class Databases(NamedTuple):
-    """The address of the database for each service, as its own role, and for identity as the schema's owner."""
+    """The address of the database for each service and for identity, each as its own role."""
 
-    services: Mapping[str, str]
-    identity: str
+    by_name: dict[str, str]
     server_pid: int | None
+
+    @property
+    def identity(self) -> str:
+        return self.by_name[roles.IDENTITY]
 
 
 class Kafka(NamedTuple):
@@ -92,7 +95,7 @@ async def running(folder: Path, port: int) -> AsyncIterator[OneMachine]:
         apps = _applications(databases, kafka, address, folder, log)
         await stack.enter_async_context(side_by_side(partial(app.router.lifespan_context, app) for app in apps.values()))
         serving = await stack.enter_async_context(_serving(OneOrigin(apps), listener))
-        run_file.write(folder, Running(address, os.getpid(), kafka.incarnation, key, databases.identity))
+        run_file.write(folder, Running(address, os.getpid(), kafka.incarnation, key, databases.by_name))
         stack.callback(run_file.remove, folder)
         seconds["ready"] = time.monotonic() - begun
         yield OneMachine(folder, address, key, databases, kafka, serving, seconds)
@@ -103,15 +106,15 @@ async def _databases(folder: Path) -> AsyncIterator[Databases]:
     """The database that `MUSUBI_POSTGRES` names, else the embedded one; identity's schema is up to date."""
     given = os.environ.get("MUSUBI_POSTGRES")
     if given:
-        databases = Databases(dict.fromkeys(roles.SERVICES, given), given, None)
+        databases = Databases(dict.fromkeys((*roles.SERVICES, roles.IDENTITY), given), None)
         await identity.prepare(databases.identity)
         yield databases
         return
     server = embedded_postgres.start(folder / "postgres")
     try:
         await roles.prepare(server.dsn(), server.dsn(roles.DATABASE))
-        services = {name: server.dsn(roles.DATABASE, name) for name in roles.SERVICES}
-        databases = Databases(services, server.dsn(roles.DATABASE, roles.IDENTITY), server.pid())
+        by_name = {name: server.dsn(roles.DATABASE, name) for name in (*roles.SERVICES, roles.IDENTITY)}
+        databases = Databases(by_name, server.pid())
         await identity.prepare(databases.identity)
         yield databases
     finally:
@@ -151,19 +154,17 @@ def _applications(databases: Databases, kafka: Kafka, address: str, folder: Path
     """The four services, each with its own settings; nothing is opened yet."""
     apps = {}
     for name in roles.SERVICES:
-        kind = NotifySettings if name == "notify" else Settings
         # What is not said here comes from the environment: MUSUBI_SMTP_HOST, MUSUBI_OTLP_ENDPOINT, …
-        settings = kind(
-            postgres=databases.services[name],
-            kafka=kafka.address,
-            incarnation=kafka.incarnation,
-            public_origin=address,
-            local_sign_in=True,
-            identity_postgres=databases.identity,
-            migrate=True,
-        )
-        if isinstance(settings, NotifySettings):
-            settings = settings.model_copy(update={"mail_folder": folder / "mails"})
+        said: dict[str, Any] = {
+            "postgres": databases.by_name[name],
+            "kafka": kafka.address,
+            "incarnation": kafka.incarnation,
+            "public_origin": address,
+            "local_sign_in": True,
+            "identity_postgres": databases.identity,
+            "migrate": True,
+        }
+        settings = NotifySettings(**said, mail_folder=folder / "mails") if name == "notify" else Settings(**said)
         telemetry = Telemetry.of(name, settings, log_to=log)
         apps[name] = importlib.import_module(f"{name}.app").create_app(settings, telemetry=telemetry)
     return apps

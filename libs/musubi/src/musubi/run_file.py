@@ -15,14 +15,14 @@ LOCK = "lock"
 
 
 class Running(NamedTuple):
-    """A running Musubi. `key` is the API key of this machine's own partner, and `identity` the address of the schema that
-    holds accounts, so only the owner may read the file."""
+    """A running Musubi. `key` is the API key of this machine's own partner, and `postgres` the databases' addresses by
+    service (and identity), so only the owner may read the file."""
 
     address: str
     pid: int
     incarnation: str
     key: str
-    identity: str
+    postgres: dict[str, str]
 
 
 class FolderInUse(CannotGoOn):

@@ -1,5 +1,6 @@
 """Creates the registry's topics on a real broker, each kept the way its contract promises. Services never create topics there."""
 
+import json
 from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, KafkaException
@@ -8,6 +9,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from common.contracts.registry import TOPICS, Topic
 from common.errors import TryAgain
+from musubi.advice import CannotGoOn
 
 DAY_MS = 24 * 60 * 60 * 1000
 KEPT = {
@@ -33,3 +35,16 @@ def apply(address: str, topics: Iterable[Topic] = TOPICS.values(), *, replicas: 
                 raise TryAgain("broker-refused", {"en": f"{address}: topic {name}: {error.str()}"}) from exception
             outcome[name] = "there"
     return outcome
+
+
+def show(address: str, *, replicas: int, as_json: bool) -> int:
+    """The command `musubi topics apply`."""
+    if not address:
+        raise CannotGoOn("Say where Kafka is: --kafka HOST:PORT, or MUSUBI_KAFKA.")
+    outcome = apply(address, replicas=replicas)
+    if as_json:
+        print(json.dumps(outcome))
+    else:
+        for name, said in outcome.items():
+            print(f"{name:<28} {said}")
+    return 0

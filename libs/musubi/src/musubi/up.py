@@ -33,7 +33,7 @@ async def _up(folder: Path, port: int) -> int:
     print("Starting PostgreSQL, the broker and the four services…", flush=True)
     async with one_machine.running(folder, port) as machine:
         print(f"Musubi is ready: {machine.address}   ({machine.seconds['ready']:.1f} s; log: {machine.folder / 'musubi.log'})")
-        sign_in_links.show_links(await sign_in_links.issue(machine.address, machine.databases.identity))
+        sign_in_links.print_links(await sign_in_links.issue(machine.address, machine.databases.by_name))
         print("\nPublish a file of events: musubi publish FILE.  Ctrl-C stops everything.", flush=True)
         await machine.until_it_ends()
     return 1

@@ -328,3 +328,14 @@ async def timezone_of(tx: Transaction, municipality_id: str) -> str | None:
 async def country_of_company(tx: Transaction, company_id: str) -> str | None:
     """A company's country; None where we have not heard of it."""
     return await tx.fetchval("select body ->> 'country' from company where id = $1", company_id)
+
+
+async def most_told(tx: Transaction) -> dict[Kind, tuple[str, dict[str, Any]]]:
+    """Of each kind, the recipient that was told most: its id, and what is known of it (nothing of our own offices)."""
+    rows = await tx.fetch(
+        """select distinct on (recipient_kind) recipient_kind, recipient_id, coalesce(m.body, c.body, '{}') as body
+        from (select recipient_kind, recipient_id, count(*) as told from notification group by 1, 2) n
+        left join municipality m on m.id = recipient_id left join company c on c.id = recipient_id
+        order by recipient_kind, told desc, recipient_id"""
+    )
+    return {row["recipient_kind"]: (row["recipient_id"], row["body"]) for row in rows}

@@ -1,0 +1,34 @@
+"""`musubi status`: does Musubi run here, and is every service ready?"""
+
+import json
+import sys
+from pathlib import Path
+
+import httpx
+
+from musubi import roles, run_file
+
+
+def show(folder: Path, *, as_json: bool) -> int:
+    """Returns 0 if it runs and every service is ready, else 1."""
+    running = run_file.find(folder)
+    if not running:
+        print(json.dumps({"running": False}) if as_json else f"Nothing runs in {folder}. Start it with `musubi up`.")
+        return 1
+    services = {name: _readiness(f"{running.address}/api/{name}/readyz") for name in roles.SERVICES}
+    if as_json:
+        print(json.dumps({"running": True, "address": running.address, "pid": running.pid, "services": services}))
+    else:
+        print(f"Musubi runs at {running.address} (process {running.pid})")
+        for name, parts in services.items():
+            waits_for = ", ".join(part for part, ready in parts.items() if ready is False)
+            print(f"  {name:<9} {parts['status']}{f': waits for {waits_for}' if waits_for else ''}")
+    return 0 if all(parts["status"] == "ready" for parts in services.values()) else 1
+
+
+def _readiness(url: str) -> dict[str, str | bool]:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).json()
+    except (httpx.HTTPError, ValueError) as error:
+        print(f"{url}: {error}", file=sys.stderr)
+        return {"status": "does not answer"}
