@@ -129,7 +129,12 @@ class Consumer(ConsumerRebalanceListener):
         self.assigned = self.reachable = False
         self._incarnation = await self._broker.incarnation()
         self.reachable = True
-        kafka: Any = KafkaBroker(self._broker.bootstrap, logger=None, allow_auto_create_topics=False)
+        kafka: Any = KafkaBroker(
+            self._broker.bootstrap,
+            logger=None,
+            allow_auto_create_topics=False,
+            metadata_max_age_ms=10_000,  # a topic made later is found this soon
+        )
         self._subscriber = subscriber = kafka.subscriber(
             *self._topics,
             group_id=self._group,
@@ -138,7 +143,6 @@ class Consumer(ConsumerRebalanceListener):
             auto_offset_reset="earliest",
             max_records=self._at_once,
             batch_timeout_ms=10,  # also the sleep after an empty fetch
-            metadata_max_age_ms=10_000,  # a topic made later is found this soon
             parser=_as_message,
             decoder=_as_is,
             listener=self,
