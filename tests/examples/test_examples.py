@@ -120,7 +120,7 @@ def test_every_text_says_that_the_deadline_is_an_example() -> None:
     for event in EVENTS["needs"]:
         assert 60 <= event["data"]["deadline"]["days"] <= 540
         assert "its deadline is an example" in event["data"]["text"]["en"]
-        assert "期限は見本" in event["data"]["text"]["ja"]
+        assert "期限も例" in event["data"]["text"]["ja"]
 
 
 def test_a_budget_says_what_it_is() -> None:
@@ -160,7 +160,7 @@ def test_an_invented_offering_says_so_and_names_the_prices_it_is_drawn_from() ->
     for offering in OFFERINGS.values():
         if offering.example:
             assert offering.text["en"].startswith("Invented for the examples.")
-            assert offering.text["ja"].startswith("見本のために作った製品です。")
+            assert offering.text["ja"].startswith("例として作った架空の製品です。")
             assert offering.prices is None or "example" in (offering.prices.note or "")
         else:
             assert offering.prices is None or offering.prices.note
