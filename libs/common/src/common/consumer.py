@@ -85,9 +85,11 @@ class Consumer(ConsumerRebalanceListener):
         facts: Mapping[str, type[Fact]] = FACTS,
         topics: Mapping[str, Topic] = TOPICS,
         at_once: int = 2000,
+        before: Handler | None = None,
         after_batch: Callable[[], None] | None = None,
     ) -> None:
-        """`at_once` records at most make a batch; `after_batch` is told after each commit."""
+        """`at_once` records at most make a batch; `before` sees the events of all types before the handlers do, to take
+        locks in one order; `after_batch` is told after each commit."""
         self._database = database
         self._group = group
         self._broker = broker
@@ -98,6 +100,7 @@ class Consumer(ConsumerRebalanceListener):
         self._topics = sorted({kind.topic for kind in handlers})
         self._dense = frozenset(name for name in self._topics if topics[name].kind == "facts")
         self._at_once = at_once
+        self._before = before
         self._after_batch = after_batch
         self._claiming = asyncio.Lock()
         self._incarnation = ""
@@ -291,6 +294,8 @@ class Consumer(ConsumerRebalanceListener):
             self._after_batch()
 
     async def _handle(self, events: Sequence[Event], facts: Mapping[Place, Fact], tx: Transaction) -> None:
+        if self._before is not None:
+            await self._before([Arrived(event, facts[event[:3]]) for event in events if event.type in self._handlers], tx)
         for run in gate.runs(events):
             handler = self._handlers.get(run[0].type)
             if handler is not None:  # else: of a topic that we read, but of no interest to us

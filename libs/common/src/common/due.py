@@ -3,7 +3,7 @@
 Nothing else schedules. The clock is the transaction's, so a test moves time by moving the clock.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import NAMESPACE_URL, uuid5
@@ -49,6 +49,16 @@ async def schedule(tx: Transaction, key: str, kind: str, at: datetime) -> None:
         """insert into due (key, kind, at, next_try) values ($1, $2, $3, $3)
         on conflict (key, kind) do update set at = excluded.at, next_try = excluded.at, attempts = 0, error = null""",
         key, kind, at,
+    )  # fmt: skip
+
+
+async def schedule_all(tx: Transaction, keys: Collection[str], kind: str, at: Sequence[datetime]) -> None:
+    """The same for many keys at once, each with its time."""
+    await tx.execute(
+        """insert into due (key, kind, at, next_try) select key, $2, at, at from unnest($1::text[], $3::timestamptz[]) as x(key, at)
+        order by key
+        on conflict (key, kind) do update set at = excluded.at, next_try = excluded.at, attempts = 0, error = null""",
+        list(keys), kind, list(at),
     )  # fmt: skip
 
 

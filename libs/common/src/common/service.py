@@ -63,11 +63,21 @@ class Service:
         self.in_background("database check", self._health.look_at_database, every=2)
         self.in_background("broker check", self._health.look_at_broker, every=10)
 
-    def on_events(self, handlers: Mapping[type[Fact], Handler], *, at_once: int = 2000) -> None:
-        """What to do with which events. `at_once` is the most that one transaction takes."""
+    def on_events(
+        self, handlers: Mapping[type[Fact], Handler], *, at_once: int = 2000, before: Handler | None = None
+    ) -> None:
+        """What to do with which events. `at_once` is the most that one transaction takes; `before` sees all its events first,
+        for a service that has to take locks in one order whatever the types."""
         if handlers:
             self._consumer = Consumer(
-                self.database, self.name, handlers, self._broker, self.telemetry, at_once=at_once, after_batch=self.wake_all
+                self.database,
+                self.name,
+                handlers,
+                self._broker,
+                self.telemetry,
+                at_once=at_once,
+                before=before,
+                after_batch=self.wake_all,
             )
 
     def on_duties(self, duties: Mapping[str, DutyHandler]) -> None:
