@@ -13,6 +13,7 @@ import pytest
 from common.contracts import catalog, needs
 from common.contracts.registry import SUBMISSIONS
 from common.contracts.values import Submission
+from notify.offices import offices
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES = ("exchange-rates", "municipalities", "companies", "offerings", "needs")
@@ -94,6 +95,10 @@ def test_what_is_referred_to_is_there() -> None:
     used = {need.budget.currency for need in NEEDS.values() if need.budget}
     used |= {offering.prices.currency for offering in OFFERINGS.values() if offering.prices}
     assert set(RATES) == used
+
+
+def test_every_office_that_a_city_names_is_known() -> None:
+    assert {city.office_id for city in CITIES.values() if city.office_id} <= set(offices().recipients)
 
 
 def test_everything_says_where_it_was_published() -> None:
