@@ -1,0 +1,99 @@
+"""Waits until the chain has come to rest: everything sent, everything read, everybody told, every mail out.
+
+The links of the chain are looked at in their order, so that one that is at rest gets nothing more from those before it.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from common.postgres import Database
+from musubi import roles
+from musubi.advice import CannotGoOn
+from notify import mail_store
+
+LOOK_EVERY_SECONDS = 0.05
+Condition = Callable[[], Awaitable[bool]]
+
+
+class NotAtRest(CannotGoOn):
+    """The chain is still working after a long time; the text says which link."""
+
+
+async def until_at_rest(
+    postgres: Mapping[str, str], kafka: str, *, within: float = 300, reached: Callable[[str], None] = lambda link: None
+) -> None:
+    """Wait; `reached` is told when all is "proposed", "notified" and "mailed". Raises `NotAtRest` after `within` seconds."""
+    deadline = time.monotonic() + within
+    async with AsyncExitStack() as stack:
+        databases = {name: await stack.enter_async_context(_opened(postgres[name], name)) for name in roles.SERVICES}
+        positions = await stack.enter_async_context(_end_of_topics(kafka))
+
+        def sent(name: str) -> Condition:
+            return lambda: _all_sent(databases[name])
+
+        def read(name: str) -> Condition:
+            return lambda: _all_read(databases[name], name, positions)
+
+        links: list[tuple[str, str, Sequence[Condition]]] = [
+            ("proposed", "needs, catalog and matching", [sent("needs"), sent("catalog"), read("matching"), sent("matching")]),
+            ("notified", "notify", [read("notify"), sent("notify")]),
+            ("mailed", "the mails", [lambda: _all_mailed(databases["notify"])]),
+        ]
+        for word, link, conditions in links:
+            for condition in conditions:
+                while not await condition():
+                    if time.monotonic() > deadline:
+                        raise NotAtRest(f"After {within:.0f} s there is still work for {link}. The log says why.")
+                    await asyncio.sleep(LOOK_EVERY_SECONDS)
+            reached(word)
+
+
+@asynccontextmanager
+async def _opened(dsn: str, schema: str) -> AsyncIterator[Database]:
+    database = Database(dsn, schema, connections=1)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _end_of_topics(kafka: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A reader of no group, which can say where each partition ends."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def _all_sent(database: Database) -> bool:
+    """Everything in the service's outbox is on the broker."""
+    async with database.reading() as tx:
+        return not await tx.fetchval("select exists (select from unsent)")
+
+
+async def _all_read(database: Database, group: str, consumer: AIOKafkaConsumer) -> bool:
+    """The group has handled all that its topics hold."""
+    topics = {kind.topic for kind in import_module(f"{group}.handlers").HANDLERS}
+    await consumer.topics()  # asks the broker for all topics' partitions
+    parts = [TopicPartition(topic, part) for topic in topics for part in consumer.partitions_for_topic(topic) or ()]
+    ends = await consumer.end_offsets(parts)
+    async with database.reading() as tx:
+        rows = await tx.fetch("select topic, part, next from consumer_offset where grp = $1", group)
+    reached = {TopicPartition(row["topic"], row["part"]): row["next"] for row in rows}
+    return all(reached.get(part, 0) >= end for part, end in ends.items())
+
+
+async def _all_mailed(database: Database) -> bool:
+    """No mail waits to be written or sent."""
+    async with database.reading() as tx:
+        states = await mail_store.states(tx)
+    return not states.keys() & {"to_compose", "due"}
