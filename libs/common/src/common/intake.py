@@ -214,7 +214,9 @@ class Intake:
             written.add(f"intake receipt {organisation} {item['id']}")
             written.add(f"intake {organisation} {_kind(item['type'])}/{item['subject']}")
             data = item.get("data")
-            for kind in self._kinds if isinstance(data, dict) else ():
+            if not isinstance(data, dict):
+                continue
+            for kind in self._kinds:
                 if isinstance(data.get(kind), str):
                     read.add(f"intake {organisation} {kind}/{data[kind]}")
         return written, read - written

@@ -1,0 +1,26 @@
+"""The catalog service put together: settings, database, partners' intake, interface for machines, pages."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from catalog import api, pages
+from catalog.handlers import SUBMISSIONS
+from common import intake, web
+from common.clock import Clock, utc_now
+from common.service import Service
+from common.settings import Settings
+from common.telemetry import Telemetry
+
+
+def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemetry | None = None) -> FastAPI:
+    """The whole service as one ASGI app; nothing is opened before its lifespan begins."""
+    service = Service(
+        "catalog", settings, clock=clock, telemetry=telemetry, migrations=Path(str(files("catalog") / "migrations"))
+    )
+    app = web.application(service)
+    app.include_router(intake.routes(service, SUBMISSIONS))
+    app.include_router(api.routes(service))
+    app.include_router(pages.routes(service))
+    return app
