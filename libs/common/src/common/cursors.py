@@ -3,6 +3,7 @@ event take effect once: a zombie, a repeat or a second reader finds the cursor e
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from common.gate import Lane, LaneKey
@@ -15,6 +16,14 @@ class Partition(NamedTuple):
 
     topic: str
     number: int
+
+
+@dataclass
+class Ownership:
+    """What a process holds: in which life of the broker, and each partition's generation."""
+
+    incarnation: str
+    generations: dict[Partition, int] = field(default_factory=dict)
 
 
 class Fenced(Exception):
@@ -47,9 +56,7 @@ async def claim(tx: Transaction, group: str, incarnation: str, parts: Collection
     return [Claim(Partition(topic, part), generation, offset) for topic, part, generation, offset in rows]
 
 
-async def fence(
-    tx: Transaction, group: str, incarnation: str, generations: Mapping[Partition, int], after: Mapping[Partition, int]
-) -> None:
+async def fence(tx: Transaction, group: str, owned: Ownership, after: Mapping[Partition, int]) -> None:
     """Store how far each partition is, if it is still ours, else raise `Fenced`. The row locks keep a second owner out."""
     parts = sorted(after)
     result = await tx.execute(
@@ -57,8 +64,8 @@ async def fence(
         from unnest($3::text[], $4::int[], $5::bigint[], $6::bigint[]) as x(topic, part, generation, next)
         where mine.grp = $1 and mine.incarnation = $2 and mine.topic = x.topic and mine.part = x.part
           and mine.generation = x.generation""",
-        group, incarnation, [part.topic for part in parts], [part.number for part in parts],
-        [generations.get(part, -1) for part in parts],  # a rebalance may have taken one away meanwhile
+        group, owned.incarnation, [part.topic for part in parts], [part.number for part in parts],
+        [owned.generations.get(part, -1) for part in parts],  # a rebalance may have taken one away meanwhile
         [after[part] for part in parts],
     )  # fmt: skip
     if result != f"UPDATE {len(parts)}":

@@ -55,8 +55,8 @@ async def schedule(tx: Transaction, key: str, kind: str, at: datetime) -> None:
 async def schedule_all(tx: Transaction, keys: Collection[str], kind: str, at: Sequence[datetime]) -> None:
     """The same for many keys at once, each with its time."""
     await tx.execute(
-        """insert into due (key, kind, at, next_try) select key, $2, at, at from unnest($1::text[], $3::timestamptz[]) as x(key, at)
-        order by key
+        """insert into due (key, kind, at, next_try)
+        select key, $2, at, at from unnest($1::text[], $3::timestamptz[]) as x(key, at) order by key
         on conflict (key, kind) do update set at = excluded.at, next_try = excluded.at, attempts = 0, error = null""",
         list(keys), kind, list(at),
     )  # fmt: skip

@@ -23,6 +23,7 @@ from common.migrate import Folder
 from common.postgres import Database
 from common.relay import Relay
 from common.settings import Settings
+from common.subscription import Subscription
 from common.telemetry import Telemetry
 
 START_SECONDS = 60
@@ -58,27 +59,17 @@ class Service:
         self.database = Database(settings.postgres, name, clock=clock, announce=self._relay.announce)
         self._health = Health(self.database, self._broker)
         self._migrated = False
-        self._consumer: Consumer | None = None
+        self._subscription: Subscription | None = None
         self._loops: dict[str, Loop] = {}
         self.in_background("database check", self._health.look_at_database, every=2)
         self.in_background("broker check", self._health.look_at_broker, every=10)
 
-    def on_events(
-        self, handlers: Mapping[type[Fact], Handler], *, at_once: int = 2000, before: Handler | None = None
-    ) -> None:
+    def on_events(self, handlers: Mapping[type[Fact], Handler], *, at_once: int = 2000, before: Handler | None = None) -> None:
         """What to do with which events. `at_once` is the most that one transaction takes; `before` sees all its events first,
         for a service that has to take locks in one order whatever the types."""
         if handlers:
-            self._consumer = Consumer(
-                self.database,
-                self.name,
-                handlers,
-                self._broker,
-                self.telemetry,
-                at_once=at_once,
-                before=before,
-                after_batch=self.wake_all,
-            )
+            consumer = Consumer(self.database, self.name, handlers, self.telemetry, before=before, after_batch=self.wake_all)
+            self._subscription = Subscription(consumer, self._broker, self.telemetry, at_once=at_once)
 
     def on_duties(self, duties: Mapping[str, DutyHandler]) -> None:
         """What to do when the time of a duty has come, by kind (see `common.due`)."""
@@ -101,7 +92,7 @@ class Service:
 
     def readiness(self) -> dict[str, str | bool]:
         """Each thing that the service waits for; False is not ready."""
-        consumer = True if self._consumer is None else self._consumer.assigned
+        consumer = True if self._subscription is None else self._subscription.assigned
         return {
             "database": self._health.database,
             "migrations": self._migrated,
@@ -116,8 +107,8 @@ class Service:
         try:
             await self._open_database()
             runs: list[Callable[[], Awaitable[None]]] = [self._relay.run, *(loop.run for loop in self._loops.values())]
-            if self._consumer is not None:
-                runs.append(self._consumer.run)
+            if self._subscription is not None:
+                runs.append(self._subscription.run)
             tasks = [asyncio.ensure_future(run()) for run in runs]
             yield
         finally:

@@ -17,14 +17,14 @@ class Settings(BaseSettings):
 
     postgres: str = Field(description="where PostgreSQL is, such as postgresql://needs:secret@localhost/musubi")
     kafka: str = Field(description="where Kafka is, such as localhost:9092 (several with commas)")
-    incarnation: str = Field("", description="which life of the embedded broker this is; empty on a real Kafka")
-    public_origin: str = Field("http://127.0.0.1:8600", description="the address under which people reach Musubi")
-    local_sign_in: bool = Field(False, description="one-time sign-in links without a password, on this machine only")
-    identity_postgres: str | None = Field(None, description="where the identity schema is, if not in `postgres`")
-    trace_sampling: float = Field(0.01, ge=0, le=1, description="the share of traces that are kept, 0 to 1")
-    otlp_endpoint: str | None = Field(None, description="where traces go, such as http://localhost:4318")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
-    migrate: bool = Field(False, description="apply the migrations at start; else a job has to do it before")
+    incarnation: str = Field(default="", description="which life of the embedded broker this is; empty on a real Kafka")
+    public_origin: str = Field(default="http://127.0.0.1:8600", description="the address under which people reach Musubi")
+    local_sign_in: bool = Field(default=False, description="one-time sign-in links without a password, on this machine only")
+    identity_postgres: str | None = Field(default=None, description="where the identity schema is, if not in `postgres`")
+    trace_sampling: float = Field(default=0.01, ge=0, le=1, description="the share of traces that are kept, 0 to 1")
+    otlp_endpoint: str | None = Field(default=None, description="where traces go, such as http://localhost:4318")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
+    migrate: bool = Field(default=False, description="apply the migrations at start; else a job has to do it before")
 
     @classmethod
     def read(cls) -> Self:
