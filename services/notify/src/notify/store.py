@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from common.addresses import Place
 from common.contracts.catalog import CompanyListed
 from common.contracts.matching import Match, NeedSummary, ShortlistChanged
 from common.contracts.needs import MunicipalityListed
@@ -193,6 +194,16 @@ _INBOX = {
 async def inbox(tx: Transaction, recipient_id: str, folder: Folder, *, limit: int, offset: int = 0) -> list[Item]:
     """A part of a folder: open ones by the date of the answer, acknowledged ones latest first."""
     return [_item(row) for row in await tx.fetch(_INBOX[folder], recipient_id, limit, offset)]
+
+
+async def newest(tx: Transaction, recipient_id: str, *, before: Place | None, limit: int) -> list[Item]:
+    """Whatever a recipient was told, newest first, from after a place on."""
+    rows = await tx.fetch(
+        f"""{_ITEM} where n.recipient_id = $1 and ($2::timestamptz is null or (n.issued_at, n.id) < ($2, $3::uuid))
+        order by n.issued_at desc, n.id desc limit $4""",
+        recipient_id, before.at if before else None, UUID(before.id) if before else None, limit,
+    )  # fmt: skip
+    return [_item(row) for row in rows]
 
 
 async def item(tx: Transaction, notification_id: UUID, recipient_id: str) -> Item | None:

@@ -9,6 +9,8 @@ State = Literal["to_compose", "due", "sent", "in_folder", "failed", "inbox_only"
 server took it; `in_folder`: written as a file, no mail server is configured; `failed`: refused for good, see the reason;
 `inbox_only`: it is not mailed, see the reason."""
 
+STATES: tuple[State, ...] = ("to_compose", "due", "sent", "in_folder", "failed", "inbox_only")
+
 LEASE = timedelta(minutes=2)
 """A sender that claimed a mail and died is believed dead after this; then the mail is sent again with the same Message-ID."""
 _BACK_OFF = (30, 120, 600, 1_800, 3_600, 3_600, 7_200, 14_400, 14_400, 28_800, 28_800)

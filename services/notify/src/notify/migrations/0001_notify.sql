@@ -23,6 +23,7 @@ CREATE TABLE need (
 );
 CREATE INDEX need_open ON need (municipality_id) WHERE status = 'open';
 CREATE INDEX need_latest ON need (first_seen_at DESC);
+CREATE INDEX need_first_match ON need (first_match_at DESC) WHERE first_match_at IS NOT NULL;
 
 -- A match as it was when the first recipient was told of it: what an inbox shows after the match has left the list.
 CREATE TABLE match_as_told (
@@ -49,7 +50,7 @@ CREATE TABLE notification (
 );
 CREATE INDEX notification_open ON notification (recipient_id, answer_by, id) WHERE acknowledged_at IS NULL;
 CREATE INDEX notification_done ON notification (recipient_id, acknowledged_at DESC, id) WHERE acknowledged_at IS NOT NULL;
-CREATE INDEX notification_latest ON notification (issued_at DESC);
+CREATE INDEX notification_newest ON notification (recipient_id, issued_at DESC, id DESC);
 
 -- Once per recipient and match: by a notification of its own, or counted in the note ("and 2 more") of another one.
 CREATE TABLE told (

@@ -1,0 +1,30 @@
+"""The notify service put together: settings, database, events in, the sender, pages, interface for machines, signing in."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from common import sign_in, web
+from common.clock import Clock, utc_now
+from common.service import Service
+from common.telemetry import Telemetry
+from notify import api, home, inbox, mails
+from notify.handlers import HANDLERS
+from notify.sender import Sender
+from notify.settings import NotifySettings
+
+
+def create_app(settings: NotifySettings, *, clock: Clock = utc_now, telemetry: Telemetry | None = None) -> FastAPI:
+    """The whole service as one ASGI app; nothing is opened before its lifespan begins."""
+    service = Service("notify", settings, clock=clock, telemetry=telemetry, migrations=Path(str(files("notify") / "migrations")))
+    service.on_events(HANDLERS)
+    # A committed batch wakes it at once; the pause is for mails whose time comes without an event.
+    service.in_background("sender", Sender(service, settings).step, every=1)
+    app = web.application(service)
+    app.include_router(api.routes(service))
+    app.include_router(home.routes(service))
+    app.include_router(inbox.routes(service))
+    app.include_router(mails.routes(service, settings))
+    app.include_router(sign_in.routes(service))
+    return app
