@@ -65,7 +65,7 @@ def read(folder: Path) -> Running | None:
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Hold the folder while the block runs. Raises `FolderInUse`. The system takes a killed process's lock away."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / LOCK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
