@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from common.errors import Fault, Forbidden, MusubiError, NotFound, Rejected, TryAgain
 from common.language_choice import is_machine_route, language_of
+from common.request_span import route_of
 
 OUTSIDE_IS_ILL = (
     ConnectionError,
@@ -163,7 +164,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
             logging.WARNING if expected else logging.ERROR,
             "request failed: %s %s: %s",
             request.method,
-            request.url.path,
+            route_of(request.scope),  # not the address: it may carry a one-time token
             problem.slug,
             exc_info=None if expected else error,
         )

@@ -45,8 +45,13 @@ class RequestSpan:
             return await self.app(scope, receive, send_and_note)
 
 
+def route_of(scope: Scope) -> str:
+    """The template of the route that took this request, such as `/sign-in/{token}`; empty where none did."""
+    return getattr(scope.get("route"), "path", "")
+
+
 def _note(span: trace.Span, scope: Scope, status: int) -> None:
-    template = getattr(scope.get("route"), "path", None)
+    template = route_of(scope)
     if template:
         span.update_name(f"{scope['method']} {template}")
         span.set_attribute("http.route", template)
