@@ -1,6 +1,6 @@
 """A small application with the shared HTTP edge, on which the tests of the edge stand."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -50,7 +50,9 @@ class Sample:
     spans: InMemorySpanExporter
     dsn: str
 
-    def caller(self, *, at: str = ORIGIN, client: tuple[str, int] = ("127.0.0.1", 5000), **headers: str) -> httpx.AsyncClient:
+    def caller(
+        self, headers: Mapping[str, str] | None = None, *, at: str = ORIGIN, client: tuple[str, int] = ("127.0.0.1", 5000)
+    ) -> httpx.AsyncClient:
         """Somebody with cookies of their own."""
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False, client=client)
         return httpx.AsyncClient(transport=transport, base_url=at, headers=headers)

@@ -42,7 +42,7 @@ async def _signed_in(edge: Sample, caller: httpx.AsyncClient, language: str = "e
 
 async def test_a_link_shows_whom_it_makes_you_and_looking_does_not_use_it_up(edge: Sample) -> None:
     link = await _link(edge, await _account(edge))
-    async with edge.caller(**{"accept-language": "en"}) as caller:
+    async with edge.caller({"accept-language": "en"}) as caller:
         first, second = await caller.get(link), await caller.get(link)
     for page in (first, second):
         assert page.status_code == 200
@@ -53,7 +53,7 @@ async def test_a_link_shows_whom_it_makes_you_and_looking_does_not_use_it_up(edg
 
 async def test_a_link_signs_in_once_and_says_so_the_second_time(edge: Sample) -> None:
     link = await _link(edge, await _account(edge))
-    async with edge.caller() as caller, edge.caller(**{"accept-language": "en"}) as thief:
+    async with edge.caller() as caller, edge.caller({"accept-language": "en"}) as thief:
         first = await caller.post(link)
         inbox = await caller.get("/own-inbox")
         second, looked_at = await thief.post(link), await thief.get(link)
@@ -84,7 +84,7 @@ async def test_of_two_who_use_a_link_at_the_same_moment_one_gets_in(edge: Sample
 async def test_a_link_expires_after_a_day_and_the_page_says_how_to_get_another(edge: Sample) -> None:
     link = await _link(edge, await _account(edge))
     edge.clock.pass_by(timedelta(hours=24))
-    async with edge.caller(**{"accept-language": "en"}) as caller:
+    async with edge.caller({"accept-language": "en"}) as caller:
         looked_at, used = await caller.get(link), await caller.post(link)
     assert looked_at.status_code == used.status_code == 410
     assert "has expired" in used.text
@@ -92,7 +92,7 @@ async def test_a_link_expires_after_a_day_and_the_page_says_how_to_get_another(e
 
 
 async def test_an_unknown_link_is_explained(edge: Sample) -> None:
-    async with edge.caller(**{"accept-language": "en"}) as caller:
+    async with edge.caller({"accept-language": "en"}) as caller:
         page = await caller.get("/sign-in/nonesuch")
         how = await caller.get("/sign-in")
     assert page.status_code == 404
@@ -162,7 +162,7 @@ async def test_the_cookie_cannot_be_read_by_scripts_or_sent_along_by_other_sites
 )
 async def test_a_link_works_from_this_machine_only(edge: Sample, client: tuple[str, int], headers: dict[str, str]) -> None:
     link = await _link(edge, await _account(edge))
-    async with edge.caller(client=client, **headers, **{"accept-language": "en"}) as caller:
+    async with edge.caller({**headers, "accept-language": "en"}, client=client) as caller:
         looked_at, used = await caller.get(link), await caller.post(link)
     assert looked_at.status_code == used.status_code == 403
     assert "on the machine" in used.text
@@ -171,7 +171,7 @@ async def test_a_link_works_from_this_machine_only(edge: Sample, client: tuple[s
 async def test_where_local_sign_in_is_off_a_link_is_refused_and_the_page_says_that_there_are_none(postgres: str) -> None:
     async with sample(postgres, local_sign_in=False) as edge:
         link = await _link(edge, await _account(edge))
-        async with edge.caller(**{"accept-language": "en"}) as caller:
+        async with edge.caller({"accept-language": "en"}) as caller:
             assert (await caller.post(link)).status_code == 403
             assert "no one-time links" in (await caller.get("/sign-in")).text
 
@@ -190,7 +190,7 @@ async def test_a_partners_key_speaks_for_its_organisation_until_it_is_revoked(ed
     async with identity.writing(edge.dsn) as tx:
         await identity.record_organisation(tx, "examples", "partner", {"en": "Examples"}, now=edge.clock())
         key = await identity.create_api_key(tx, "examples", now=edge.clock())
-    async with edge.caller(authorization=f"Bearer {key}") as partner:
+    async with edge.caller({"authorization": f"Bearer {key}"}) as partner:
         accepted = await partner.post("/api/catalog/v1/events")
         inbox = await partner.get("/own-inbox")
         async with identity.writing(edge.dsn) as tx:
@@ -207,7 +207,7 @@ async def test_the_callers_trace_goes_on_into_what_is_announced(edge: Sample) ->
         key = await identity.create_api_key(tx, "examples", now=edge.clock())
     trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
     traceparent = f"00-{trace_id}-00f067aa0ba902b7-01"
-    async with edge.caller(authorization=f"Bearer {key}", traceparent=traceparent) as partner:
+    async with edge.caller({"authorization": f"Bearer {key}", "traceparent": traceparent}) as partner:
         announced = (await partner.post("/api/catalog/v1/events")).json()["trace"]
     (span,) = edge.spans.get_finished_spans()
     assert span.context is not None

@@ -12,7 +12,7 @@ FORBIDDEN = {
     "an inline style": re.compile(r"\sstyle\s*="),
     "an inline script": re.compile(r"<script(?![^>]*\ssrc=)", re.IGNORECASE),
     "a style element": re.compile(r"<style", re.IGNORECASE),
-    "an event handler": re.compile(r"\son[a-z]+\s*=", re.IGNORECASE),
+    "an event handler": re.compile(r"<[a-z][^>{]*\son[a-z]+\s*=", re.IGNORECASE),
     "an address with script in it": re.compile(r"javascript:", re.IGNORECASE),
     "something loaded from elsewhere": re.compile(
         r"<(?:link|script|img|iframe)[^>]*(?:href|src)=[\"'](?:https?:)?//", re.IGNORECASE

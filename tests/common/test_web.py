@@ -48,13 +48,13 @@ async def test_every_answer_carries_the_headers_that_protect_its_reader(
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8600", "localhost:8600", "[::1]:8600", "localhost"])
 async def test_on_one_machine_loopback_names_are_answered(edge: Sample, host: str) -> None:
-    async with edge.caller(host=host) as caller:
+    async with edge.caller({"host": host}) as caller:
         assert (await caller.get("/page")).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8600", "[::1", ""])
 async def test_on_one_machine_a_foreign_host_is_refused_in_words(edge: Sample, host: str) -> None:
-    async with edge.caller(host=host, **{"accept-language": "en"}) as caller:
+    async with edge.caller({"host": host, "accept-language": "en"}) as caller:
         page, problem = await caller.get("/page"), await caller.get("/api/catalog/livez")
     assert (page.status_code, problem.status_code) == (403, 403)
     assert "http://127.0.0.1" in page.text
@@ -71,7 +71,7 @@ async def test_behind_a_proxy_the_host_is_the_proxys_matter(postgres: str) -> No
 
 @pytest.mark.parametrize("headers", [{"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}])
 async def test_a_post_from_another_sites_page_is_refused(edge: Sample, headers: dict[str, str]) -> None:
-    async with edge.caller(**headers, **{"accept-language": "en"}) as caller:
+    async with edge.caller({**headers, "accept-language": "en"}) as caller:
         answer = await caller.post("/page")
         read = await caller.get("/page")
     assert answer.status_code == 403
@@ -81,7 +81,7 @@ async def test_a_post_from_another_sites_page_is_refused(edge: Sample, headers: 
 
 @pytest.mark.parametrize("headers", [{"origin": ORIGIN}, {}, {"sec-fetch-site": "same-origin"}])
 async def test_a_post_from_our_own_page_or_from_no_browser_is_taken(edge: Sample, headers: dict[str, str]) -> None:
-    async with edge.caller(**headers) as caller:
+    async with edge.caller(headers) as caller:
         assert (await caller.post("/page")).json() == {"done": True}
 
 
@@ -146,7 +146,7 @@ async def test_a_machine_is_told_when_to_come_again_and_which_parameter_is_wrong
 
 
 async def test_the_language_asked_for_is_remembered_and_the_page_offers_the_other(edge: Sample) -> None:
-    async with edge.caller(**{"accept-language": "ja"}) as caller:
+    async with edge.caller({"accept-language": "ja"}) as caller:
         asked = await caller.get("/page?country=VN&lang=en")
         later = await caller.get("/page")
     assert '<html lang="en">' in asked.text

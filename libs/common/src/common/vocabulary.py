@@ -65,7 +65,7 @@ def units() -> dict[str, Unit]:
 def countries() -> frozenset[str]:
     """ISO 3166-1 alpha-2 codes. CLDR also names groupings and codes in private use; those are left out."""
     not_countries = {"EU", "EZ", "UN", "QO", "XA", "XB", "XK", "ZZ", "AC", "CP", "CQ", "DG", "EA", "IC", "TA"}
-    return frozenset(c for c in Locale("en").territories if len(c) == 2 and c.isalpha() and c not in not_countries)
+    return frozenset(c for c in map(str, Locale("en").territories) if len(c) == 2 and c.isalpha() and c not in not_countries)
 
 
 @cache
