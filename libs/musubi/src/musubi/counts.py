@@ -17,7 +17,7 @@ from musubi import roles
 STORED = {
     "needs": ("needs", "select count(*) from need"),
     "offerings": ("catalog", "select count(*) from offering"),
-    "proposals": ("matching", "select count(*) from shortlist where matches > 0"),
+    "proposals": ("matching", "select count(distinct need_id) from match"),
     "notifications": ("notify", "select count(*) from notification"),
     "mails": ("notify", "select count(*) from delivery where state in ('sent', 'in_folder')"),
 }
