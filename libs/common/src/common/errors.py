@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Fault(NamedTuple):
-    """One thing wrong with an item: where (JSON pointer into it), a stable code, and words that say reason and fix, by language."""
+    """One thing wrong with an item: where (JSON pointer), a stable code, and words that say reason and fix, by language."""
 
     pointer: str
     code: str

@@ -49,7 +49,8 @@ def posted(
     limit = today.replace(year=today.year + HORIZON_YEARS, day=1)
     if submitted.deadline > limit:
         raise Rejected(faults=(fault("/data/deadline", "date_too_far", value=submitted.deadline, limit=limit),))
-    submitted.checked(today)
+    if submitted.status == "open" and submitted.deadline < today:
+        raise Rejected(faults=(fault("/data/deadline", "deadline_in_the_past", value=submitted.deadline, today=today),))
     if before and before.status == "withdrawn" and submitted.status != "withdrawn":
         raise Rejected(faults=(fault("/data/status", "need_was_withdrawn", value=submitted.status),))
     return NeedPosted.model_validate(

@@ -37,7 +37,7 @@ class CompanyFields(Value):
     contacts: Annotated[list[Contact], Field(max_length=20)] = []
     website: Line | None = None
     example: bool = False
-    source: Prose | None = Field(None, description="Where these facts were published")
+    source: Prose | None = Field(default=None, description="Where these facts were published")
 
 
 class CompanySubmitted(CompanyFields, Submission):
@@ -73,7 +73,7 @@ class Prices(Value):
     currency: Currency
     basis: Literal["all_units", "incremental"] = "all_units"
     tiers: Annotated[list[Tier], Field(min_length=1, max_length=50)]
-    tax_included: bool | None = Field(None, description="Null: not stated")
+    tax_included: bool | None = Field(default=None, description="Null: not stated")
     note: Prose | None = None
 
     @model_validator(mode="after")
@@ -107,7 +107,7 @@ class OfferingFields(Value):
     languages: Annotated[list[Language], Field(max_length=20)] = []
     status: Literal["listed", "withdrawn"] = "listed"
     example: bool = False
-    source: Prose | None = Field(None, description="Where these facts were published")
+    source: Prose | None = Field(default=None, description="Where these facts were published")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "OfferingFields":

@@ -1,7 +1,7 @@
 """The frozen JSON Schemas: what each event's data looked like when it was first published, and what changed since.
 
-`python -m common.contracts.freeze` writes the schemas of new types; a type that is frozen may only grow. Anything but a new optional
-field needs a new type beside the old one (`need.posted.v2`).
+`python -m common.contracts.freeze` writes the schemas of new types; a type that is frozen may only grow. Anything but a new
+optional field needs a new type beside the old one (`need.posted.v2`).
 """
 
 import json

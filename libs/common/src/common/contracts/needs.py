@@ -78,12 +78,12 @@ class MunicipalityFields(Value):
     country: Country
     timezone: TimeZone
     languages: Annotated[list[Language], Field(min_length=1, max_length=10)]
-    office_id: Id | None = Field(None, description="The trade office that looks after it; else the one of its country")
+    office_id: Id | None = Field(default=None, description="The trade office that looks after it; else the one of its country")
     contacts: Annotated[list[Contact], Field(max_length=20)] = []
     interests: Annotated[list[TechnologyCode], Field(max_length=50)] = []
     population: Annotated[int, Field(ge=0)] | None = None
     position: Position | None = None
-    source: Prose | None = Field(None, description="Where these facts were published")
+    source: Prose | None = Field(default=None, description="Where these facts were published")
 
 
 class MunicipalitySubmitted(MunicipalityFields, Submission):
@@ -116,14 +116,14 @@ class NeedFields(Value):
     quantity: PositiveAmount
     unit: UnitCode
     budget: Money | None = None
-    budget_basis: Prose | None = Field(None, description="What the budget covers, in the source's words")
+    budget_basis: Prose | None = Field(default=None, description="What the budget covers, in the source's words")
     deadline: date
     requirements: Annotated[list[Requirement], Field(max_length=50)] = []
-    standards: Annotated[list[Line], Field(max_length=30)] = Field([], description="Standards and certificates that are welcome")
-    baseline: Annotated[list[Attribute], Field(max_length=30)] = Field([], description="What is there today")
-    joint_purchase: bool = Field(False, description="Welcome to buy together with others")
+    standards: Annotated[list[Line], Field(max_length=30)] = Field(default=[], description="Standards and certificates that are welcome")
+    baseline: Annotated[list[Attribute], Field(max_length=30)] = Field(default=[], description="What is there today")
+    joint_purchase: bool = Field(default=False, description="Welcome to buy together with others")
     status: NeedStatus = "open"
-    source: Prose | None = Field(None, description="Where this need was published")
+    source: Prose | None = Field(default=None, description="Where this need was published")
 
     @model_validator(mode="after")
     def _unit_is_that_of_the_technology(self) -> "NeedFields":
@@ -144,14 +144,6 @@ class NeedSubmitted(NeedFields, Submission):
     service: ClassVar[str] = "needs"
 
     municipality: Id
-
-    def checked(self, today: date) -> "NeedSubmitted":
-        from common.faults import fault  # the words stand beside the other words
-        from common.errors import Rejected
-
-        if self.status == "open" and self.deadline < today:
-            raise Rejected(faults=(fault("/data/deadline", "deadline_in_the_past", value=self.deadline, today=today),))
-        return self
 
 
 class Buyer(Value):

@@ -6,7 +6,7 @@ Faults raise `PydanticCustomError` with a stable code; `common.faults` has the w
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -129,7 +129,3 @@ class Submission(Value):
 
     type: ClassVar[str]
     service: ClassVar[str]
-
-    def checked(self, today: Any) -> Self:
-        """Hook for rules that need today's date, such as a deadline in the past; raises `Rejected`."""
-        return self
