@@ -1,4 +1,4 @@
-"""The home page: where the needs stand, what needs the reader and by when, which cities look for something, what happened last."""
+"""The home page: where the needs stand, what needs the reader and by when, which cities look for something, the latest."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from common.auth import Principal, allowed
+from common.charts import City
 from common.formats import Formats
 from common.language_choice import language_of
 from common.permissions import Action
@@ -62,12 +63,7 @@ def routes(service: Service) -> APIRouter:
     return router
 
 
-def on_map(city: store.City, f: Formats) -> dict[str, object]:
+def on_map(city: store.City, f: Formats) -> City:
     """A city's dot."""
     position = city.position or {}
-    return {
-        "name": f.pick(city.names),
-        "latitude": float(position["latitude"]),
-        "longitude": float(position["longitude"]),
-        "count": city.open,
-    }
+    return City(f.pick(city.names), float(position["latitude"]), float(position["longitude"]), city.open)
