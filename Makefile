@@ -19,6 +19,7 @@ up: setup                  ## the same without the examples
 	@$(RUN)/musubi up
 
 setup: .venv/.ready        ## make .venv with everything in it; .venv/bin/musubi is the command
+	@:
 
 .venv/.ready: requirements.lock $(MEMBERS:%=%/pyproject.toml)
 	@test -n "$(PYTHON)" || \
