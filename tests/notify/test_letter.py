@@ -48,7 +48,7 @@ def test_an_english_letter_says_what_fits_what_does_not_what_to_do_and_why():
     for words in (
         "To JETRO Hanoi, Trade desk",
         "A product fits a need that Hai Phong has posted.",
-        "acknowledge it by Fri 27 November 2026, 17:00 (Ho Chi Minh time)",
+        "acknowledge it by Fri 27 November 2026, 17:00 (Ho Chi Minh City time)",
         "PROPOSAL (88 of 100 points)",
         "3,600 lamps",
         "Hibiki Lighting Co., Ltd. (example), HB-60",

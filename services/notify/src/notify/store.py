@@ -91,7 +91,7 @@ async def keep_shortlists(tx: Transaction, shortlists: Sequence[ShortlistChanged
     """Keep each need's newest list, given also as the JSON in which it came; at most one of each need."""
     await tx.execute(
         """insert into need (id, municipality_id, status, matches, body, first_seen_at, first_match_at)
-        select id, municipality_id, status, matches, body::jsonb, $6, case when matches > 0 then $6 end
+        select id, municipality_id, status, matches, body::jsonb, $6::timestamptz, case when matches > 0 then $6 end
         from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[])
             as arrived (id, municipality_id, status, matches, body) order by id
         on conflict (id) do update set
