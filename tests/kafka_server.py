@@ -157,15 +157,8 @@ def _jars() -> Path:
         raise NoKafka("Maven is not installed, and no Kafka jars are in the cache")
     cache.mkdir(parents=True, exist_ok=True)
     (cache / "pom.xml").write_text(POM)
-    copy = [
-        "mvn",
-        "-q",
-        "-B",
-        "-Dstyle.color=never",
-        "dependency:copy-dependencies",
-        "-DincludeScope=runtime",
-        "-DoutputDirectory=libs",
-    ]
+    copy = ["mvn", "-q", "-B", "-Dstyle.color=never", "dependency:copy-dependencies"]
+    copy += ["-DincludeScope=runtime", "-DoutputDirectory=libs"]
     done = subprocess.run(copy, cwd=cache, capture_output=True, text=True, check=False)
     if done.returncode:
         why = next((line for line in (done.stdout + done.stderr).splitlines() if "[ERROR]" in line), "no reason given")
