@@ -18,7 +18,7 @@ from musubi import counts, examples, one_machine, publish, rest, sign_in_links
 from musubi.events_file import Item
 from musubi.one_machine import OneMachine
 from musubi.publish import Result
-from musubi.up import until_stopped
+from musubi.up import interruptible, until_stopped
 
 LINKS_OF_THE_CHAIN = {"proposed": "Matching", "notified": "Telling offices, cities and companies", "mailed": "Writing mails"}
 
@@ -33,7 +33,8 @@ def once(given: Path | None, *, as_json: bool) -> int:
     the pages show."""
     folder = Path(tempfile.mkdtemp(prefix="musubi-demo-"))
     try:
-        return asyncio.run(_once(folder, examples.find(given), as_json))
+        code = interruptible(_once(folder, examples.find(given), as_json))
+        return 130 if code is None else code
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

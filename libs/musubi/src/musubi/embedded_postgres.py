@@ -135,7 +135,8 @@ def _socket_folder(folder: Path) -> Path:
     """The data folder itself, or, where its path is too long for a socket, a private folder of the system."""
     if len(str(folder / SOCKET).encode()) <= LONGEST_SOCKET_PATH:
         return folder
-    private = Path(tempfile.mkdtemp(prefix="musubi-pg-socket-"))
+    parents = [parent for parent in (tempfile.gettempdir(), "/tmp") if len(parent.encode()) < LONGEST_SOCKET_PATH - 50]
+    private = Path(tempfile.mkdtemp(prefix="musubi-pg-socket-", dir=next(iter(parents), None)))
     _give_to_account(private)
     return private
 

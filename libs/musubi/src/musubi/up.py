@@ -9,24 +9,32 @@ from musubi import one_machine, sign_in_links
 
 
 def run(folder: Path, port: int) -> int:
-    """Returns 0 after Ctrl-C or SIGTERM."""
+    """Returns 0 after Ctrl-C."""
     return until_stopped(_up(folder.absolute(), port), folder)
 
 
 def until_stopped(work: Coroutine[None, None, int], folder: Path) -> int:
-    """Run `work` to its end, or until Ctrl-C or SIGTERM; both let it clean up."""
+    """Run `work` to its end or until somebody stops it; says where the data is."""
+    code = interruptible(work)
+    if code is None:
+        print(f"\nStopped. What was stored is in {folder} and will be there next time.")
+    return code or 0
 
-    async def with_sigterm() -> int:
+
+def interruptible(work: Coroutine[None, None, int]) -> int | None:
+    """Run `work`; Ctrl-C, SIGTERM and a closed terminal let it clean up, and then there is no result."""
+
+    async def watched() -> int:
         task = asyncio.current_task()
         assert task
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         return await work
 
     try:
-        return asyncio.run(with_sigterm())
+        return asyncio.run(watched())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        print(f"\nStopped. What was stored is in {folder} and will be there next time.")
-        return 0
+        return None
 
 
 async def _up(folder: Path, port: int) -> int:
