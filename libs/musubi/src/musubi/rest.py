@@ -5,11 +5,11 @@ The links of the chain are looked at in their order, so that one that is at rest
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from common.postgres import Database
 from musubi import roles
@@ -17,6 +17,7 @@ from musubi.advice import CannotGoOn
 from notify import mail_store
 
 LOOK_EVERY_SECONDS = 0.05
+ANSWER_SECONDS = 10
 Condition = Callable[[], Awaitable[bool]]
 
 
@@ -31,7 +32,8 @@ async def until_at_rest(
     deadline = time.monotonic() + within
     async with AsyncExitStack() as stack:
         databases = {name: await stack.enter_async_context(_opened(postgres[name], name)) for name in roles.SERVICES}
-        positions = await stack.enter_async_context(_end_of_topics(kafka))
+        positions = EndOfTopics(kafka)
+        stack.callback(positions.close)
 
         def sent(name: str) -> Condition:
             return lambda: _all_sent(databases[name])
@@ -63,15 +65,25 @@ async def _opened(dsn: str, schema: str) -> AsyncIterator[Database]:
         await database.close()
 
 
-@asynccontextmanager
-async def _end_of_topics(kafka: str) -> AsyncIterator[AIOKafkaConsumer]:
+class EndOfTopics:
     """A reader of no group, which can say where each partition ends."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
-    await consumer.start()
-    try:
-        yield consumer
-    finally:
-        await consumer.stop()
+
+    def __init__(self, kafka: str) -> None:
+        # A group has to be named, but only subscribing would join it.
+        self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "musubi-rest", "log_level": 0})
+
+    def of(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+        """The next offset of each partition. Blocks; raises `KafkaException` when the broker does not answer."""
+        known = self._consumer.list_topics(timeout=ANSWER_SECONDS).topics
+        ends = {}
+        for topic in topics:
+            for part in known[topic].partitions:
+                _, end = self._consumer.get_watermark_offsets(TopicPartition(topic, part), timeout=ANSWER_SECONDS)
+                ends[topic, part] = end
+        return ends
+
+    def close(self) -> None:
+        self._consumer.close()
 
 
 async def _all_sent(database: Database) -> bool:
@@ -80,15 +92,13 @@ async def _all_sent(database: Database) -> bool:
         return not await tx.fetchval("select exists (select from unsent)")
 
 
-async def _all_read(database: Database, group: str, consumer: AIOKafkaConsumer) -> bool:
+async def _all_read(database: Database, group: str, positions: EndOfTopics) -> bool:
     """The group has handled all that its topics hold."""
     topics = {kind.topic for kind in import_module(f"{group}.handlers").HANDLERS}
-    await consumer.topics()  # asks the broker for all topics' partitions
-    parts = [TopicPartition(topic, part) for topic in topics for part in consumer.partitions_for_topic(topic) or ()]
-    ends = await consumer.end_offsets(parts)
+    ends = await asyncio.to_thread(positions.of, topics)
     async with database.reading() as tx:
         rows = await tx.fetch("select topic, part, next from consumer_offset where grp = $1", group)
-    reached = {TopicPartition(row["topic"], row["part"]): row["next"] for row in rows}
+    reached = {(row["topic"], row["part"]): row["next"] for row in rows}
     return all(reached.get(part, 0) >= end for part, end in ends.items())
 
 
