@@ -19,6 +19,7 @@ import pytest
 from common.clock import rfc3339, utc_now
 from musubi import run_file
 from musubi.run_file import Running
+from tests.brokers import Broker
 
 MUSUBI = str(Path(sys.executable).with_name("musubi"))
 
@@ -26,11 +27,11 @@ MUSUBI = str(Path(sys.executable).with_name("musubi"))
 class Process:
     """A running `musubi up` or `musubi demo`; what it prints is read as it comes."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
         self.folder = folder / ".musubi"
         self.lines: list[str] = []
         self._heard = threading.Condition()
-        own = {name: value for name, value in os.environ.items() if not name.startswith("MUSUBI_")}
+        own = {name: value for name, value in os.environ.items() if not name.startswith("MUSUBI_")} | settings
         self.process = subprocess.Popen(
             [MUSUBI, *arguments, "--port", "0"], cwd=folder, env=own, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -88,8 +89,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """`start("up")` runs the command in the test's own folder; whatever still runs at the end is stopped."""
     started: list[Process] = []
 
-    def begin(*arguments: str) -> Process:
-        started.append(Process(tmp_path, *arguments))
+    def begin(*arguments: str, **settings: str) -> Process:
+        started.append(Process(tmp_path, *arguments, **settings))
         return started[-1]
 
     yield begin
@@ -252,3 +253,17 @@ async def test_a_services_role_cannot_read_anothers_tables(start: Start) -> None
         assert await connection.fetch("select * from identity.live_sessions") == []
     finally:
         await connection.close()
+
+
+@pytest.mark.kafka
+async def test_a_kafka_and_a_postgresql_that_are_named_are_used_instead(start: Start, real_kafka: Broker, postgres: str) -> None:
+    demo = start("demo", MUSUBI_KAFKA=real_kafka.address, MUSUBI_POSTGRES=postgres).says(r"mails were written\.").says("Ctrl-C")
+    assert demo.stop() == 0
+    assert not (demo.folder / "postgres").exists()
+    connection = await asyncpg.connect(postgres)
+    needs, notified = await connection.fetchrow(
+        "select (select count(*) from needs.need), (select count(*) from notify.notification)"
+    )
+    await connection.close()
+    assert f"{needs} needs of cities" in demo.output and f"{notified} notifications" in demo.output
+    assert needs >= 60 and notified > 0
