@@ -118,7 +118,12 @@ def _fault(details: ErrorDetails, code: str, steps: list[str | int], item: objec
 
 def pointer(steps: Iterable[str | int]) -> str:
     """A JSON pointer (RFC 6901): `/tiers/2/unit_price`."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+    return "".join("/" + encodable(str(step)).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def encodable(text: str) -> str:
+    """The text with a question mark for each half of a character, which no answer could carry back."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _steps(details: ErrorDetails, item: object) -> tuple[list[str | int], str]:

@@ -22,7 +22,7 @@ from common.cloudevents import MAX_BYTES, MAX_ITEMS, CloudEvent
 from common.contracts import registry
 from common.contracts.values import Submission
 from common.errors import Fault, Forbidden, Rejected
-from common.faults import fault, faults_of
+from common.faults import encodable, fault, faults_of
 from common.language_choice import language_of
 from common.permissions import Action
 from common.transaction import Transaction
@@ -137,7 +137,7 @@ class Intake:
     async def _answer(self, tx: Transaction, item: Any, index: int, organisation: str) -> dict[str, Any]:
         answer: dict[str, Any] = {
             "index": index,
-            "id": item.get("id") if isinstance(item, dict) and isinstance(item.get("id"), str) else None,
+            "id": encodable(item["id"]) if isinstance(item, dict) and isinstance(item.get("id"), str) else None,
             "status": "refused",
             "retryable": False,
             "effect": None,

@@ -1,6 +1,8 @@
 """The rules of the catalogue: what becomes of a submitted company or offering, and which exchange rate is the newest."""
 
 from datetime import date, timedelta
+from decimal import Decimal
+from typing import NamedTuple
 
 from common.contracts.catalog import (
     CompanyListed,
@@ -9,6 +11,7 @@ from common.contracts.catalog import (
     ExchangeRateSubmitted,
     OfferingListed,
     OfferingSubmitted,
+    Prices,
     Supplier,
 )
 from common.errors import Rejected
@@ -54,3 +57,17 @@ def newest_rate(
     if before and submitted.as_of < before.as_of:
         return before
     return ExchangeRatePublished.model_validate(submitted.model_dump())
+
+
+class PriceBand(NamedTuple):
+    """From `first` on, up to but not including `until` (None: without end), one unit costs `price`."""
+
+    first: Decimal
+    until: Decimal | None
+    price: Decimal
+
+
+def price_bands(prices: Prices) -> list[PriceBand]:
+    """The tiers as a reader sees them: each with where it ends."""
+    ends = [*(tier.quantity for tier in prices.tiers[1:]), None]
+    return [PriceBand(tier.quantity, end, tier.unit_price) for tier, end in zip(prices.tiers, ends, strict=True)]

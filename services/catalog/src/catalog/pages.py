@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from catalog import chart, store
+from catalog import domain, store
 from catalog.store import Filter
 from common.addresses import CODE, address, known_form, window
 from common.auth import allowed
@@ -85,9 +85,7 @@ def routes(service: Service) -> APIRouter:
             others=[o for o in others if o.status == "listed"],
             listed_at=listed_at,
             changed_at=changed_at,
-            steps=chart.steps(offering.prices) if offering.prices else [],
-            bands=chart.bands(offering.prices) if offering.prices else [],
-            axis=chart.AXIS,
+            bands=domain.price_bands(offering.prices) if offering.prices else [],
         )
 
     return router
