@@ -35,7 +35,7 @@ async def test_the_office_sees_what_it_was_told_why_and_by_when(world: World):
         "JETRO Hanoi’s inbox",
         "Due this week",
         "Unread: Hai Phong, 3,600 LED street lights: a proposal with 88 points",
-        "Hibiki Lighting Co., Ltd. (example), HB-60. USD 180 a lamp",
+        "Hibiki Lighting Co., Ltd. (example), HB-60. USD 180 per lamp",
         "Why you get this: Your office looks after Hai Phong.",
         "Nobody has acknowledged it yet.",
         "3 days left",
@@ -171,7 +171,7 @@ async def test_a_match_that_left_the_list_stays_as_it_was_told_and_says_so(world
     (row,) = await world.rows("select id from notification where recipient_id = 'jetro-hanoi' and offering_id = 'hb-60'")
     shown = words(await browser.get(f"/notify/inbox/{row['id']}"))
     assert "This product is no longer among the ten that fit best." in shown
-    assert "USD 180 a lamp" in shown
+    assert "USD 180 per lamp" in shown
 
 
 async def test_a_closed_need_is_shown_as_closed(world: World):

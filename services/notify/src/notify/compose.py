@@ -10,7 +10,7 @@ from common.transaction import Transaction
 from notify import mail_store
 from notify.domain.delivery import only_in_the_inbox
 from notify.domain.letter import Desk, Notice, inbox_link, letter, proposal_link
-from notify.domain.recipients import Recipient, reached_by
+from notify.domain.recipients import Recipient, company_names, reached_by
 from notify.envelope import enclose
 from notify.mail_store import ToCompose
 from notify.offices import SECRETARIAT, offices
@@ -115,6 +115,6 @@ def names_of(recipient_id: str, kind: str, mail: ToCompose) -> Mapping[str, str]
     if kind == "municipality":
         return mail.need.municipality.names
     if kind == "company":
-        return mail.match.company.names
+        return company_names(mail.match.company.names, example=mail.match.company.example)
     office = offices().by_id(recipient_id)
     return office.names if office else SECRETARIAT.names

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
@@ -56,7 +57,7 @@ def routes(service: Service) -> APIRouter:
             cities=with_needs[:CITIES],
             more_cities=max(len(with_needs) - CITIES, 0),
             on_the_map=[on_map(city, f) for city in with_needs if city.position],
-            latest=[(event, figures.headline(event.need, f)) for event in latest],
+            latest=[(e, figures.headline(e.need, f), e.at.astimezone(ZoneInfo(reader.zone)).date()) for e in latest],
             zone=reader.zone,
         )
 

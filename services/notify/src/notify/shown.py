@@ -10,6 +10,7 @@ from common.formats import Formats
 from notify.domain import answer, figures
 from notify.domain.answer import Group
 from notify.domain.letter import proposal_link
+from notify.domain.recipients import company_names
 from notify.offices import SECRETARIAT, offices
 from notify.store import AlsoTold, Item
 
@@ -67,6 +68,6 @@ def name_of(told: AlsoTold, item: Item) -> Mapping[str, str]:
     if told.recipient_kind == "municipality":
         return item.need.municipality.names
     if told.recipient_kind == "company":
-        return item.match.company.names
+        return company_names(item.match.company.names, example=item.match.company.example)
     office = offices().by_id(told.recipient_id)
     return office.names if office else SECRETARIAT.names

@@ -1,7 +1,7 @@
 """All SQL by which notify learns of needs and issues notifications, and all that the inbox and the home page read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -130,12 +130,9 @@ async def issue(tx: Transaction, issued: Sequence[Issued], matches: Sequence[Mat
     )  # fmt: skip
     await tx.executemany(
         """insert into notification
-        (id, recipient_id, recipient_kind, need_id, offering_id, rule, why, issued_at, answer_by)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
-        [
-            (i.id, i.recipient_id, i.recipient_kind, i.need_id, i.offering_id, i.rule, i.why, i.issued_at, i.answer_by)
-            for i in issued
-        ],
+        (id, recipient_id, recipient_kind, need_id, offering_id, rule, why, issued_at, answer_by, score)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
+        [(*astuple(i), m.score) for i, m in zip(issued, matches, strict=True)],
     )
     await note(tx, [(i.need_id, i.recipient_id, i.offering_id, i.id) for i in issued], of_its_own=True)
 
@@ -181,8 +178,8 @@ select n.id, n.recipient_id, n.recipient_kind, n.need_id, n.offering_id, n.rule,
 from notification n join need on need.id = n.need_id
 """
 _FOLDERS: dict[Folder, tuple[str, str]] = {
-    "open": ("n.acknowledged_at is null", "n.answer_by, n.id"),
-    "unread": ("n.acknowledged_at is null and n.read_at is null", "n.answer_by, n.id"),
+    "open": ("n.acknowledged_at is null", "n.answer_by, n.score desc, n.id"),
+    "unread": ("n.acknowledged_at is null and n.read_at is null", "n.answer_by, n.score desc, n.id"),
     "acknowledged": ("n.acknowledged_at is not null", "n.acknowledged_at desc, n.id"),
 }
 _INBOX = {
@@ -192,7 +189,7 @@ _INBOX = {
 
 
 async def inbox(tx: Transaction, recipient_id: str, folder: Folder, *, limit: int, offset: int = 0) -> list[Item]:
-    """A part of a folder: open ones by the date of the answer, acknowledged ones latest first."""
+    """A part of a folder: open ones by the date of the answer and the score, acknowledged ones latest first."""
     return [_item(row) for row in await tx.fetch(_INBOX[folder], recipient_id, limit, offset)]
 
 

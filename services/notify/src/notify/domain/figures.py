@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from common.contracts.matching import FacetScore, Match, NeedSummary
 from common.formats import Formats
+from notify.domain.recipients import company_names
 
 
 def headline(need: NeedSummary, f: Formats) -> str:
@@ -17,20 +18,17 @@ def headline(need: NeedSummary, f: Formats) -> str:
 
 def product(match: Match, f: Formats) -> str:
     """Company and product, with the word that marks an invented company."""
-    company, offering = f.pick(match.company.names), f.pick(match.offering)
-    mark = f.t(en=" (example)", ja="（例）") if match.company.example else ""
-    if offering.startswith(company):
-        return offering + mark
-    return f.t(en="{company}{mark}, {offering}", ja="{company}{mark} {offering}", company=company, mark=mark, offering=offering)
+    company = f.pick(company_names(match.company.names, example=match.company.example))
+    return f.t(en="{company}, {offering}", ja="{company} {offering}", company=company, offering=f.pick(match.offering))
 
 
 def price(need: NeedSummary, match: Match, f: Formats) -> str | None:
-    """`USD 180 a lamp, USD 648,000 in all (tier 3 of 4), 8% below the budget of USD 195 a lamp`; None where no price is known."""
+    """`USD 180 per lamp, USD 648,000 in all (tier 3 of 4), 8% below the budget of USD 195 per lamp`; None where no price is known."""
     if match.price is None:
         return None
     p = match.price
     said = f.t(
-        en="{each} a {unit}, {total} in all (price tier {tier} of {tiers})",
+        en="{each} per {unit}, {total} in all (price tier {tier} of {tiers})",
         ja="{one}あたり{each}、総額{total}（価格の段階 {tiers}段階中{tier}）",
         each=f.money(p.unit_price),
         total=f.money(p.total),

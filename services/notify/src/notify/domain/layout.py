@@ -43,7 +43,7 @@ def bullet(text: str, f: Formats) -> str:
 
 
 def labelled(label: str, value: str, f: Formats) -> str:
-    """`  Price       USD 180 a lamp`, with the values of several rows one below the other."""
+    """`  Price       USD 180 per lamp`, with the values of several rows one below the other."""
     wide = _LABEL[f.language]
     return wrapped(value, f, first="  " + label + " " * max(wide - columns(label), 1), indent=" " * (wide + 2))
 

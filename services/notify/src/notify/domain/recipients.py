@@ -68,6 +68,12 @@ def language_for(languages: Sequence[str]) -> Language:
     return "en"
 
 
+def company_names(names: Mapping[str, str], *, example: bool) -> Mapping[str, str]:
+    """A company's names, each with the word that marks an invented one."""
+    mark = {"ja": "（例）"}
+    return {language: name + mark.get(language, " (example)") for language, name in names.items()} if example else names
+
+
 def desk_for(contacts: Sequence[Contact], language: str) -> Contact | None:
     """The function to write to: the first that reads the language, else the first."""
     return next((c for c in contacts if language in c.languages), next(iter(contacts), None))

@@ -41,6 +41,7 @@ CREATE TABLE notification (
     offering_id     text NOT NULL,
     rule            text NOT NULL,
     why             jsonb NOT NULL,       -- the rule's sentence by language
+    score           integer NOT NULL,     -- as it was told; the best come first
     issued_at       timestamptz NOT NULL,
     answer_by       timestamptz NOT NULL,
     read_at         timestamptz,
@@ -48,7 +49,7 @@ CREATE TABLE notification (
     acknowledged_by text,                 -- account id
     UNIQUE (need_id, offering_id, recipient_id)
 );
-CREATE INDEX notification_open ON notification (recipient_id, answer_by, id) WHERE acknowledged_at IS NULL;
+CREATE INDEX notification_open ON notification (recipient_id, answer_by, score DESC, id) WHERE acknowledged_at IS NULL;
 CREATE INDEX notification_done ON notification (recipient_id, acknowledged_at DESC, id) WHERE acknowledged_at IS NOT NULL;
 CREATE INDEX notification_newest ON notification (recipient_id, issued_at DESC, id DESC);
 
