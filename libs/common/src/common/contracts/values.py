@@ -6,7 +6,7 @@ Faults raise `PydanticCustomError` with a stable code; `common.faults` has the w
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, LiteralString
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from common import vocabulary
 
 
-def _one_of(known: Callable[[], Any], code: str) -> AfterValidator:
+def _one_of(known: Callable[[], Any], code: LiteralString) -> AfterValidator:
     def check(value: str) -> str:
         if value not in known():
             raise PydanticCustomError(code, "{value} is not known", {"value": value[:80]})
