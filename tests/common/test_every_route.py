@@ -23,7 +23,7 @@ Make = Callable[[str], FastAPI]
 
 
 def _with(create_app: Callable[[NotifySettings], FastAPI]) -> Make:
-    return lambda dsn: create_app(NotifySettings(postgres=dsn, kafka="unused", local_sign_in=True))
+    return lambda dsn: create_app(NotifySettings.model_validate({"postgres": dsn, "kafka": "unused", "local_sign_in": True}))
 
 
 def _plain(create_app: Callable[[Settings], FastAPI]) -> Make:

@@ -85,8 +85,13 @@ class Formats:
             return f"{self.number(count)}日"
         return f"{self.number(count)}{NO_BREAK}{'day' if count == 1 else 'days'}"
 
-    def day(self, value: date, *, short: bool = False) -> str:
-        """`Tue 24 November 2026`, `2026年11月24日（火）`; short: `24 Nov 2026`, `2026年11月24日`."""
+    def day(self, value: date | datetime, *, short: bool = False, zone: str = "UTC") -> str:
+        """`Tue 24 November 2026`, `2026年11月24日（火）`; short: `24 Nov 2026`, `2026年11月24日`.
+
+        Of a moment, the day that it is in `zone`.
+        """
+        if isinstance(value, datetime):
+            value = value.astimezone(ZoneInfo(zone)).date()
         patterns = ("y年M月d日", "y年M月d日（EEE）") if self._ja else ("d MMM y", "EEE d MMMM y")
         pattern = patterns[0] if short else patterns[1]
         return format_date(value, pattern, locale=self._locale).replace(" ", NO_BREAK)

@@ -100,7 +100,7 @@ class Pages:
         """The page in the reader's language; `context` is what the template shows."""
         language = language_of(request)
         reader = getattr(request.state, "principal", None) or ANYONE
-        here = {"here": "", "unread": None, "today": self._service.clock().date()}
+        here = {"here": "", "unread": None, "now": self._service.clock()}
         page = self._environments[language].get_template(template)
         content = page.render(
             {**here, **context, "reader": reader, "path": request.url.path, "other": _other_language(request, language)}
