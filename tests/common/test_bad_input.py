@@ -38,7 +38,7 @@ BAD_ITEMS: dict[str, tuple[Any, str, str, str, str]] = {
     "data in base64": ({**city(), "data_base64": "eA=="}, "/data_base64", "binary_data", "Send the content as JSON", "JSONで"),
     "no data": ({k: v for k, v in city().items() if k != "data"}, "/data", "missing", "Add it", "加えて"),
     "an unknown type": ({**city(), "type": "city.sent.v1"}, "/type", "unknown_type", "need.submitted.v1", "need.submitted.v1"),
-    "an unknown version": ({**city(), "type": "need.submitted.v9"}, "/type", "unknown_version", "Known: need.submitted.v1", "v1"),
+    "an unknown version": ({**city(), "type": "need.submitted.v9"}, "/type", "unknown_version", "Use need.submitted.v1", "v1"),
     "our own fact": ({**need(), "type": "need.posted.v1"}, "/type", "our_own_fact", "need.submitted.v1", "need.submitted.v1"),
     "another service's": (offering(), "/type", "other_service", "/api/catalog/v1/events", "/api/catalog/v1/events"),
     "an unknown technology": (

@@ -26,6 +26,7 @@ MAX_FAULTS = 50
 
 _LIMITS = {"id": 200, "source": 300, "type": 200, "subject": 200, "time": 64}
 _REQUIRED = ("id", "source", "type", "subject", "time")
+_KNOWN = (*_REQUIRED, "specversion", "datacontenttype", "data", "data_base64")
 _NAME = re.compile(r"[a-z0-9]{1,40}\Z")
 _TIME = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)\Z",
@@ -169,11 +170,11 @@ def _faults_of_attributes(item: dict[str, Any]) -> Iterator[Fault]:
     elif not isinstance(item["data"], dict):
         yield fault("/data", "not_an_object")
     for name, value in item.items():
-        if name in ("data", "data_base64"):
+        if name in _KNOWN:
             continue
         if not _NAME.match(name):
             yield fault(pointer((name,)), "attribute_name", value=name)
-        elif not isinstance(value, (str, int, bool, _NotANumber)) and value is not None and name not in _REQUIRED:
+        elif not isinstance(value, (str, int, bool, _NotANumber)) and value is not None:
             yield fault(pointer((name,)), "attribute_value")
 
 
