@@ -12,7 +12,7 @@ async def park(tx: Transaction, group: str, parked: Iterable[Parked]) -> None:
     await tx.executemany(
         """insert into parked (grp, topic, key, sequence, event_id, type, source, time, body, trace, correlation_id,
             causation_id, reason, pointer, error, attempts, first_at, next_try)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17 + interval '1 second')
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::timestamptz, $17::timestamptz + interval '1 second')
         on conflict do nothing""",
         [
             (
