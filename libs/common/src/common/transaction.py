@@ -65,10 +65,12 @@ class Transaction:
 
     def emit(self, fact: Fact, *, cause: Event | None = None) -> None:
         """Announce a fact. It leaves after the commit, or never; raises `Rejected` for what could not be sent."""
+        self.emit_json(type(fact), fact.subject, dump(fact), cause=cause)
+
+    def emit_json(self, kind: type[Fact], key: str, body: bytes, *, cause: Event | None = None) -> None:
+        """The same for a fact whose JSON is at hand already; `key` is its subject."""
         if self._read_only:
             raise RuntimeError("nothing can be announced while reading")
-        body = dump(fact)
-        key = fact.subject
         check_sendable(key, body)
         id_ = str(uuid_utils.uuid7())
         if cause is None:
@@ -76,7 +78,7 @@ class Transaction:
         else:
             trace, correlation, causation = self.trace_of(cause), cause.correlation_id or cause.id, cause.id
         self.emitted.append(
-            Event(fact.topic, key, 0, id_, fact.type, self._source, self._time, body, trace, correlation, causation)
+            Event(kind.topic, key, 0, id_, kind.type, self._source, self._time, body, trace, correlation, causation)
         )
 
     def trace_of(self, event: Event) -> bytes:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 OLDEST_RATE = timedelta(days=35)
 """A rate that is older on the day of judgement is not used."""
@@ -59,3 +60,13 @@ def converted(amount: Decimal, origin: str, used: tuple[Rate, ...]) -> Decimal:
     for rate in used:
         amount = amount / rate.per_usd if rate.currency == origin else amount * rate.per_usd
     return amount
+
+
+def day_at(moment: datetime, timezone: str) -> date:
+    """The calendar day there."""
+    return moment.astimezone(ZoneInfo(timezone)).date()
+
+
+def next_day_begins(moment: datetime, timezone: str) -> datetime:
+    """When the calendar turns there for the next time."""
+    return datetime.combine(day_at(moment, timezone) + timedelta(days=1), time(), ZoneInfo(timezone)).astimezone(UTC)

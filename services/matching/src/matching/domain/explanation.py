@@ -1,49 +1,73 @@
-"""A judged pair as it is stored and announced: every facet with its points, its figures and its sentence in both languages."""
+"""A judged pair as it is stored and announced: every facet with its points, its figures and its sentence in both languages.
 
-from common.contracts.catalog import Supplier
-from common.contracts.matching import FacetScore, Match, PriceAtQuantity
-from common.contracts.values import Money
+The result is JSON that reads as `contracts.matching.Match`; it is made thousands of times, so without a model in between (a
+test reads it back through the contract).
+"""
+
+import hashlib
+from typing import Any, NamedTuple
+
+import msgspec
+
+from common.exact_json import to_json
 from matching.domain.facets import FACETS
 from matching.domain.prices import price_at, six_places
 from matching.domain.shortlist import Judged
 from matching.domain.sides import Need, Offering
 from matching.domain.words import as_stored, sentences
 
+DAYS_THAT_GO_BY = frozenset({"left", "spare", "late"})
+"""Figures that change by themselves every night; they are no news."""
 
-def explained(need: Need, judged: Judged, names: dict[str, str], company: Supplier) -> Match:
-    """The match with its reasons. `names` and `company` are what the offering is called and who offers it."""
+
+class Explained(NamedTuple):
+    """A match as JSON, and a fingerprint that tells whether it says something else than before, but for the days that went by."""
+
+    said: str
+    fingerprint: bytes
+
+
+def explained(need: Need, judged: Judged, names: str, company: str) -> Explained:
+    """The match with its reasons. `names` and `company` are JSON: what the offering is called and who offers it."""
     offering = judged.offering
-    return Match(
-        offering_id=offering.id,
-        offering=names,
-        company=company,
-        score=judged.rank.score,
-        facets=[
-            FacetScore(
-                facet=facet.name,
-                earned=one.points,
-                possible=facet.possible,
-                reason=one.reason.code,
-                values=as_stored(one.values),
-                words=sentences(one.reason, one.values),
-            )
-            for facet, one in zip(FACETS, judged.earned, strict=True)
-        ],
-        price=price_of(need, offering),
-        lead_time_days=offering.lead_time_days,
+    facets = [
+        {
+            "facet": facet.name,
+            "earned": one.points,
+            "possible": facet.possible,
+            "reason": one.reason.code,
+            "values": as_stored(one.values),
+        }
+        for facet, one in zip(FACETS, judged.earned, strict=True)
+    ]
+    match: dict[str, Any] = {
+        "offering_id": offering.id,
+        "offering": msgspec.Raw(names.encode()),
+        "company": msgspec.Raw(company.encode()),
+        "score": judged.rank.score,
+        "price": price_of(need, offering),
+        "lead_time_days": offering.lead_time_days,
+    }
+    still = [
+        {**facet, "values": {name: value for name, value in facet["values"].items() if name not in DAYS_THAT_GO_BY}}
+        for facet in facets
+    ]
+    said = [{**facet, "words": sentences(one.reason, one.values)} for facet, one in zip(facets, judged.earned, strict=True)]
+    return Explained(
+        to_json({**match, "facets": said}).decode(), hashlib.sha256(to_json({**match, "facets": still})).digest()[:16]
     )
 
 
-def price_of(need: Need, offering: Offering) -> PriceAtQuantity | None:
-    """The price at the need's quantity, as far as one is stated for it."""
+def price_of(need: Need, offering: Offering) -> dict[str, Any] | None:
+    """The price at the need's quantity as `contracts.matching.PriceAtQuantity`, as far as one is stated for it."""
     prices = offering.prices
     at = prices and price_at(prices, need.quantity)
     if not prices or not at:
         return None
-    return PriceAtQuantity(
-        unit_price=Money(amount=six_places(at.unit_price), currency=prices.currency),
-        total=Money(amount=six_places(at.total), currency=prices.currency),
-        tier=at.tier,
-        tiers=len(prices.quantities),
-        basis=prices.basis,
-    )
+    return {
+        "unit_price": {"amount": six_places(at.unit_price), "currency": prices.currency},
+        "total": {"amount": six_places(at.total), "currency": prices.currency},
+        "tier": at.tier,
+        "tiers": len(prices.quantities),
+        "basis": prices.basis,
+    }

@@ -233,9 +233,12 @@ def _language(need: Need, offering: Offering, _: Circumstances) -> Earned:
 
 # All of them -----------------------------------------------------------------------------------------------------------
 
+TECHNOLOGY = Facet("technology", {"en": "Technology", "ja": "技術"}, 20, (SAME_TECHNOLOGY, SAME_GROUP, OTHER_GROUP), _technology)
+COUNTRY = Facet("country", {"en": "Country", "ja": "国"}, 15, (SERVED, OF_INTEREST, NOT_REACHED), _country)
+
 FACETS = (
-    Facet("technology", {"en": "Technology", "ja": "技術"}, 20, (SAME_TECHNOLOGY, SAME_GROUP, OTHER_GROUP), _technology),
-    Facet("country", {"en": "Country", "ja": "国"}, 15, (SERVED, OF_INTEREST, NOT_REACHED), _country),
+    TECHNOLOGY,
+    COUNTRY,
     Facet(
         "quantity",
         {"en": "Quantity", "ja": "数量"},

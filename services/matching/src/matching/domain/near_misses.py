@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from matching.domain.circumstances import Circumstances
 from matching.domain.facet import Reason
 from matching.domain.facets import LATE, TOO_FEW, TOO_MANY
-from matching.domain.gates import Failure, failures
+from matching.domain.gates import Failure, failures, is_expired
 from matching.domain.shortlist import Rank, earnings
 from matching.domain.sides import Attribute, Need, Offering, Requirement
 from matching.domain.words import asked_for, stated_as
@@ -216,15 +216,15 @@ NOTHING_BLOCKS = _says("nothing_blocks", "Nothing blocks it.", "妨げている�
 
 def what_blocks(need: Need, offerings: Iterable[Offering], circumstances: Circumstances) -> Blocking:
     """Why a need has no proposal: the gate at which most offerings of its field and unit fail."""
+    if not need.open:
+        return Blocking(NEED_CLOSED, {})
+    if is_expired(need, circumstances):
+        return Blocking(EXPIRED, {})
     counts: Counter[tuple[str, Requirement | None]] = Counter()
     looked_at = 0
     for offering in offerings:
         looked_at += 1
         for failure in failures(need, offering, circumstances):
-            if failure.gate == "need_open":
-                return Blocking(NEED_CLOSED, {})
-            if failure.gate == "not_expired":
-                return Blocking(EXPIRED, {})
             counts[(failure.gate, failure.requirement)] += 1
     if looked_at == 0:
         return Blocking(NOBODY_OFFERS, {})

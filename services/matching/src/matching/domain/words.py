@@ -58,7 +58,15 @@ def say(template: str, values: Mapping[str, Any], language: str) -> str:
 
 def sentences(reason: Reason, values: Mapping[str, Any]) -> dict[str, str]:
     """The reason in every language in which Musubi speaks."""
-    return {language: say(getattr(reason, language), values, language) for language in LANGUAGES}
+    return {language: shortened(say(getattr(reason, language), values, language), SENTENCE) for language in LANGUAGES}
+
+
+SENTENCE, STORED_VALUE = 600, 300
+"""Characters at most. Partners may write at length, and a list of ten has to stay sendable."""
+
+
+def shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def as_stored(values: Mapping[str, Any]) -> dict[str, str | int]:
@@ -69,22 +77,30 @@ def as_stored(values: Mapping[str, Any]) -> dict[str, str | int]:
 def _stored(value: Any) -> str | int:
     if isinstance(value, Decimal):
         return f"{value:f}"
-    if isinstance(value, (int, str)):
+    if isinstance(value, int):
         return value
+    if isinstance(value, str):
+        return shortened(value, STORED_VALUE)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Rate):
         return f"USD/{value.currency} {value.per_usd:f} {value.as_of.isoformat()} {value.source}"
     if isinstance(value, Unmet):
         return f"{asked_for(value.requirement, 'en')} ({stated_as(value.stated, 'en')})"
-    return "; ".join(str(_stored(part)) for part in value)
+    return shortened("; ".join(str(_stored(part)) for part in value), STORED_VALUE)
+
+
+VALUES_SAID = 6
+"""So many of the values that would do are said."""
 
 
 def asked_for(requirement: Requirement, language: str) -> str:
     """`efficacy: at least 150 lm/W`, `efficacy：150 lm/W以上`."""
     ja = language == "ja"
     named = requirement.name.replace("_", " ") + ("：" if ja else ": ")
-    wanted = [measured(value, requirement.unit, language) for value in requirement.values]
+    wanted = [measured(value, requirement.unit, language) for value in requirement.values[:VALUES_SAID]]
+    if len(requirement.values) > VALUES_SAID:
+        wanted.append("…")
     if requirement.op == ">=":
         return named + (f"{wanted[0]}以上" if ja else f"at least {wanted[0]}")
     if requirement.op == "<=":

@@ -1,0 +1,148 @@
+"""What matching costs at 10,000 needs and 10,000 offerings: one pair, one event, one search. `python -m bench.matching [size]`
+
+Handlers run as in the service: on PostgreSQL, one transaction each, with the outbox but without a broker.
+"""
+
+import asyncio
+import contextlib
+import statistics
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from importlib.resources import files
+
+import asyncpg
+
+from bench.workload import World
+from common import migrate
+from common.clock import utc_now
+from common.consumer import Arrived
+from common.contracts.needs import NeedPosted
+from common.contracts.values import Fact
+from common.message import Event
+from common.postgres import Database
+from common.transaction import Transaction
+from matching import store
+from matching.domain.circumstances import Circumstances
+from matching.domain.places import field
+from matching.domain.shortlist import judge
+from matching.domain.sides import Need
+from matching.handlers import HANDLERS, take_locks
+from musubi import embedded_postgres
+
+LOADED_AT_ONCE = 200
+EVENTS = 600
+
+
+def arrived(fact: Fact) -> Arrived[Fact]:
+    """As if it came over Kafka."""
+    envelope = Event(fact.topic, fact.subject, 1, str(uuid.uuid4()), fact.type, "/bench", "2026-11-24T00:00:00Z", b"")
+    return Arrived(envelope, fact)
+
+
+async def handle(database: Database, facts: Sequence[Fact]) -> Sequence[Event]:
+    """One transaction, as the consumer makes it; returns what was announced."""
+    async with database.transaction() as tx:
+        events = [arrived(fact) for fact in facts]
+        await take_locks(events, tx)
+        for kind, handler in HANDLERS.items():
+            mine = [one for one in events if type(one.data) is kind]
+            if mine:
+                await handler(mine, tx)
+        return list(tx.emitted)
+
+
+@contextlib.asynccontextmanager
+async def migrated(dsn: str) -> AsyncIterator[Database]:
+    folders = {
+        "messaging": files("common") / "migrations" / "messaging",
+        "matching": files("matching") / "migrations",
+    }
+    await migrate.apply(dsn, "matching", folders)
+    database = Database(dsn, "matching", clock=utc_now)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def load(database: Database, world: World, size: int) -> None:
+    await handle(database, world.rates())
+    for make, what in ((world.offering, "offerings"), (world.need, "needs")):
+        begun = time.perf_counter()
+        for _ in range(0, size, LOADED_AT_ONCE):
+            await handle(database, [make() for _ in range(min(LOADED_AT_ONCE, size))])
+        taken = time.perf_counter() - begun
+        print(f"{size:,} {what} loaded in {taken:.1f} s, {1000 * taken / size:.2f} ms each")
+    async with database.connection() as connection:
+        await connection.execute("analyze")
+
+
+async def one_pair(tx: Transaction, needs: Sequence[NeedPosted], today: Circumstances) -> None:
+    """Reading candidates and judging them, per pair; a pair whose score cannot reach the list is given up early."""
+    reading = judging = pairs = passed = 0
+    for fact in needs:
+        need = Need.of(fact)
+        begun = time.perf_counter()
+        candidates = await store.offerings_in(tx, field(need))
+        read = time.perf_counter()
+        passed += sum(judge(need, offering, today) is not None for offering in candidates)
+        judging += time.perf_counter() - read
+        reading += read - begun
+        pairs += len(candidates)
+    print(
+        f"a pair: read {1e6 * reading / pairs:.1f} µs, judged in full {1e6 * judging / pairs:.1f} µs; "
+        f"{pairs / len(needs):.0f} candidates a need, {passed / len(needs):.0f} pass"
+    )
+
+
+def tell(what: str, seconds: list[float], announced: int) -> None:
+    if not seconds:
+        return
+    ordered = sorted(1000 * one for one in seconds)
+    p50, p99 = statistics.median(ordered), ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    print(
+        f"{what}: n={len(ordered)}, mean {statistics.fmean(ordered):.1f} ms, p50 {p50:.1f}, p99 {p99:.1f}, "
+        f"{announced / len(ordered):.1f} lists announced each"
+    )
+
+
+async def stream(database: Database, world: World) -> None:
+    """One event a transaction, as at low load."""
+    taken: dict[str, list[float]] = {}
+    announced: Counter[str] = Counter()
+    sizes: list[int] = []
+    for _ in range(EVENTS):
+        fact = world.change()
+        what = "a new need" if isinstance(fact, NeedPosted) else f"an offering {getattr(fact, 'status', '')}"
+        begun = time.perf_counter()
+        events = await handle(database, [fact])
+        taken.setdefault(what, []).append(time.perf_counter() - begun)
+        announced[what] += len(events)
+        sizes += [len(event.body) for event in events]
+    for what, seconds in sorted(taken.items()):
+        tell(what, seconds, announced[what])
+    everything = [one for seconds in taken.values() for one in seconds]
+    tell("the stream (70 % changed, 25 % new needs, 5 % withdrawn)", everything, sum(announced.values()))
+    print(f"an announced list has {statistics.fmean(sizes):,.0f} bytes on average")
+
+
+async def main(size: int) -> None:
+    with embedded_postgres.temporary() as server:
+        connection = await asyncpg.connect(server.dsn())
+        await connection.execute("create database bench")
+        await connection.close()
+        async with migrated(server.dsn("bench")) as database:
+            world = World(today=utc_now().date())
+            await load(database, world, size)
+            async with database.reading() as tx:
+                today = Circumstances(world.today, await store.rates(tx))
+                await one_pair(tx, list(world.needs.values())[:100], today)
+            await stream(database, world)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))

@@ -1,0 +1,27 @@
+"""Puts matching together: settings in, a web application out."""
+
+from importlib.resources import files
+
+from fastapi import FastAPI
+
+from common import web
+from common.clock import Clock, utc_now
+from common.service import Service
+from common.settings import Settings
+from common.telemetry import Telemetry
+from matching import api, pages
+from matching.handlers import DUTIES, HANDLERS, take_locks
+
+EVENTS_AT_ONCE = 200
+"""In one transaction. Each may take some 10 ms, and others wait for its technology groups meanwhile."""
+
+
+def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemetry | None = None) -> FastAPI:
+    """Matching as an ASGI application; nothing is opened before its lifespan begins."""
+    service = Service("matching", settings, clock=clock, telemetry=telemetry, migrations=files("matching") / "migrations")
+    service.on_events(HANDLERS, at_once=EVENTS_AT_ONCE, before=take_locks)
+    service.on_duties(DUTIES)
+    app = web.application(service)
+    app.include_router(api.routes(service))
+    app.include_router(pages.routes(service))
+    return app

@@ -1,0 +1,145 @@
+"""What matching does when something arrives: needs, offerings and exchange rates each bring shortlists up to date.
+
+A need and an offering that arrive together, even at two processes, meet: `take_locks` runs before any handler of a batch, so
+whoever comes second reads what the first has committed.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from common import due
+from common.consumer import Arrived
+from common.contracts.catalog import ExchangeRatePublished, OfferingListed
+from common.contracts.matching import NeedSummary
+from common.contracts.needs import NeedPosted
+from common.due import Duty
+from common.exact_json import dump, to_json
+from common.message import Event
+from common.transaction import Transaction
+from common.vocabulary import technologies
+from matching import announcing, listing, store
+from matching.domain.circumstances import Circumstances, Rate, day_at, next_day_begins
+from matching.domain.gates import is_expired
+from matching.domain.prices import six_places
+from matching.domain.sides import Need, Offering
+from matching.domain.words import shortened
+
+OFFERINGS_AT_ONCE = 10
+"""Each may concern hundreds of needs; in between, others get their turn."""
+JUDGE_AGAIN = "judge_again"
+SOURCE_LENGTH = 200
+
+
+async def take_locks(arrived: Sequence[Arrived[Any]], tx: Transaction) -> None:
+    """Have the technology groups that these events touch to ourselves, under old and new versions, before anything is read."""
+    needs = [one.data for one in arrived if isinstance(one.data, NeedPosted)]
+    offerings = [one.data for one in arrived if isinstance(one.data, OfferingListed)]
+    known = technologies()
+    groups = {known[need.technology].group for need in needs}
+    groups |= {known[code].group for offering in offerings for code in offering.technologies}
+    if any(isinstance(one.data, ExchangeRatePublished) for one in arrived):
+        groups |= {technology.group for technology in known.values()}
+    if needs:
+        groups |= await store.groups_of_needs(tx, [need.id for need in needs])
+    if offerings:
+        groups |= await store.groups_of_offerings(tx, [offering.id for offering in offerings])
+    await store.lock_groups(tx, groups)
+
+
+async def propose_for_needs(arrived: Sequence[Arrived[NeedPosted]], tx: Transaction) -> None:
+    """Search the list of each new or changed need; it is announced at once, also when it is empty. Closed needs have none."""
+    newest = {one.data.id: one for one in arrived}
+    rows = {need_id: _need_row(one, tx) for need_id, one in newest.items()}
+    await store.save_needs(tx, list(rows.values()))
+    rates = await store.rates(tx)
+    judged_for = [(row.need, Circumstances(row.today, rates)) for row in rows.values()]
+    await listing.put(tx, await listing.search(tx, judged_for))
+    await _see_to_the_next_day(tx, rows, newest)
+    await announcing.announce_changes(tx, {need_id: one.event for need_id, one in newest.items()})
+
+
+def _need_row(one: Arrived[NeedPosted], tx: Transaction) -> store.NeedRow:
+    fact = one.data
+    need = Need.of(fact)
+    today = day_at(tx.now, fact.municipality.timezone)
+    still_open = need.open and not is_expired(need, Circumstances(today, {}))
+    return store.NeedRow(need, fact.municipality.id, still_open, _summary(fact), tx.trace_of(one.event), tx.now, today)
+
+
+def _summary(fact: NeedPosted) -> str:
+    unit_budget = fact.unit_budget
+    return dump(
+        NeedSummary(
+            **{name: getattr(fact, name) for name in NeedSummary.model_fields if name != "unit_budget"},
+            unit_budget=None if unit_budget is None else six_places(unit_budget),
+        )
+    ).decode()
+
+
+async def _see_to_the_next_day(tx: Transaction, rows: dict[str, store.NeedRow], newest: dict[str, Arrived[NeedPosted]]) -> None:
+    """Days to the deadline count, and one day it has passed: every open need is judged again when its day is over."""
+    wait = sorted(need_id for need_id, row in rows.items() if row.open)
+    zones = {need_id: newest[need_id].data.municipality.timezone for need_id in wait}
+    await due.schedule_all(tx, wait, JUDGE_AGAIN, [next_day_begins(tx.now, zones[need_id]) for need_id in wait])
+    for need_id in sorted(set(rows) - set(wait)):
+        await due.cancel(tx, need_id, JUDGE_AGAIN)
+
+
+async def propose_for_offerings(arrived: Sequence[Arrived[OfferingListed]], tx: Transaction) -> None:
+    """Bring the list of every need that a new, changed or withdrawn offering touches up to date; announce those that changed."""
+    newest = {one.data.id: one for one in arrived}
+    rates = await store.rates(tx)
+    causes: dict[str, Event | None] = {}
+    for some in _portions(newest.values(), OFFERINGS_AT_ONCE):
+        rows = [_offering_row(one, tx) for one in some]
+        before = await store.offerings(tx, [row.offering.id for row in rows])
+        await store.save_offerings(tx, rows)
+        changed = [row.offering for row in rows if not row.says_the_same_as(before.get(row.offering.id))]
+        touched = await listing.take_in(tx, changed, rates)
+        causes |= {need_id: newest[offering_id].event for need_id, offering_id in touched.items()}
+        await asyncio.sleep(0)
+    await announcing.announce_changes(tx, causes)
+
+
+def _offering_row(one: Arrived[OfferingListed], tx: Transaction) -> store.OfferingRow:
+    fact = one.data
+    names, company = to_json(fact.names).decode(), dump(fact.company).decode()
+    return store.OfferingRow(Offering.of(fact), names, company, tx.trace_of(one.event))
+
+
+async def take_exchange_rates(arrived: Sequence[Arrived[ExchangeRatePublished]], tx: Transaction) -> None:
+    """Keep the newest rates, and have every list judged again that may compare prices through them, one after the other."""
+    newest = {
+        one.data.currency: Rate(one.data.currency, one.data.per_usd, one.data.as_of, shortened(one.data.source, SOURCE_LENGTH))
+        for one in arrived
+    }
+    changed = await store.save_rates(tx, list(newest.values()))
+    if changed:
+        need_ids = await store.needs_comparing(tx, changed)
+        await due.schedule_all(tx, need_ids, JUDGE_AGAIN, [tx.now] * len(need_ids))
+
+
+async def judge_again(duty: Duty, tx: Transaction) -> None:
+    """A day has passed at the need's municipality, or exchange rates changed: search its list anew."""
+    await store.lock_groups(tx, await store.groups_of_needs(tx, [duty.key]))
+    for one in await listing.search_anew(tx, [duty.key], await store.rates(tx)):
+        await listing.put(tx, [one.found])
+        if one.open:
+            await due.schedule(tx, duty.key, JUDGE_AGAIN, next_day_begins(tx.now, one.timezone))
+        await announcing.announce_changes(tx, {duty.key: None})
+
+
+def _portions(items: Iterable[Arrived[OfferingListed]], size: int) -> Iterator[list[Arrived[OfferingListed]]]:
+    rest = iter(items)
+    while portion := list(islice(rest, size)):
+        yield portion
+
+
+HANDLERS: dict[Any, Any] = {
+    NeedPosted: propose_for_needs,
+    OfferingListed: propose_for_offerings,
+    ExchangeRatePublished: take_exchange_rates,
+}
+DUTIES = {JUDGE_AGAIN: judge_again}

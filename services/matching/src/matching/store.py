@@ -1,0 +1,392 @@
+"""All SQL of matching that handlers need: needs, offerings, rates, and the lists that tie them together.
+
+Everything is read and written for many rows at once; pages have their own queries in `page_store`.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from common.transaction import Transaction
+from matching.domain.circumstances import Rate, Rates
+from matching.domain.places import Place, fields_of
+from matching.domain.shortlist import Rank
+from matching.domain.sides import Need, Offering
+
+MATCHING_LOCK = 0x6D617463
+"""Advisory locks of matching: this number, and the hash of the technology group."""
+
+_need_from = msgspec.json.Decoder(Need).decode
+_offering_from = msgspec.json.Decoder(Offering).decode
+
+
+def _json(side: Need | Offering) -> str:
+    return msgspec.json.encode(side, order="deterministic").decode()
+
+
+# Locks -----------------------------------------------------------------------------------------------------------------
+
+
+async def lock_groups(tx: Transaction, groups: Iterable[str]) -> None:
+    """Wait until nobody else works on these technology groups, until the end of the transaction.
+
+    In one order for everybody, so that two never wait for each other. What is read afterwards is what the others committed.
+    """
+    await tx.execute(
+        """select pg_advisory_xact_lock($1, hash) from (
+            select distinct hashtext(name) as hash from unnest($2::text[]) as asked(name) order by hash
+        ) as sorted""",
+        MATCHING_LOCK,
+        list(groups),
+    )
+
+
+async def groups_of_needs(tx: Transaction, need_ids: Collection[str]) -> set[str]:
+    """The groups under which these needs are known so far."""
+    rows = await tx.fetch(
+        "select distinct technology_group from need join unnest($1::text[]) as asked(id) using (id)", list(need_ids)
+    )
+    return {row[0] for row in rows}
+
+
+async def groups_of_offerings(tx: Transaction, offering_ids: Collection[str]) -> set[str]:
+    """The groups under which these offerings are known so far."""
+    rows = await tx.fetch("select groups from offering join unnest($1::text[]) as asked(id) using (id)", list(offering_ids))
+    return {group for row in rows for group in row[0]}
+
+
+# Needs -----------------------------------------------------------------------------------------------------------------
+
+
+class NeedRow(NamedTuple):
+    """A need as it is kept. `summary` is the JSON that is announced with its list."""
+
+    need: Need
+    municipality_id: str
+    open: bool
+    summary: str
+    trace: bytes
+    as_of: datetime
+    today: date
+
+
+async def save_needs(tx: Transaction, rows: Sequence[NeedRow]) -> None:
+    """Keep these needs, new or changed; each id once."""
+    rows = sorted(rows, key=lambda row: row.need.id)
+    await tx.execute(
+        """insert into need (id, technology, technology_group, unit, country, currency, municipality_id, open, judged, summary,
+            trace, as_of, today)
+        select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bool[],
+            $9::json[], $10::json[], $11::bytea[], $12::timestamptz[], $13::date[])
+        on conflict (id) do update set technology = excluded.technology, technology_group = excluded.technology_group,
+            unit = excluded.unit, country = excluded.country, currency = excluded.currency,
+            municipality_id = excluded.municipality_id, open = excluded.open, judged = excluded.judged,
+            summary = excluded.summary, trace = excluded.trace, as_of = excluded.as_of, today = excluded.today""",
+        [row.need.id for row in rows],
+        [row.need.technology for row in rows],
+        [row.need.group for row in rows],
+        [row.need.unit for row in rows],
+        [row.need.country for row in rows],
+        [row.need.currency for row in rows],
+        [row.municipality_id for row in rows],
+        [row.open for row in rows],
+        [_json(row.need) for row in rows],
+        [row.summary for row in rows],
+        [row.trace for row in rows],
+        [row.as_of for row in rows],
+        [row.today for row in rows],
+    )
+
+
+async def set_as_of(tx: Transaction, as_of: datetime, days: Mapping[str, tuple[date, bool]]) -> None:
+    """These needs are searched anew as of this moment: each need's day there, and whether it is still open."""
+    await tx.execute(
+        """update need set as_of = $1, today = x.today, open = x.open
+        from unnest($2::text[], $3::date[], $4::bool[]) as x(id, today, open) where need.id = x.id""",
+        as_of,
+        list(days),
+        [day for day, _ in days.values()],
+        [still_open for _, still_open in days.values()],
+    )
+
+
+class NeedToSearch(NamedTuple):
+    """A need whose list has to be searched, and the time zone of its deadline."""
+
+    need: Need
+    timezone: str
+
+
+async def needs_to_search(tx: Transaction, need_ids: Collection[str]) -> list[NeedToSearch]:
+    rows = await tx.fetch(
+        """select judged, summary #>> '{municipality,timezone}' from need join unnest($1::text[]) as asked(id) using (id)
+        order by id""",
+        list(need_ids),
+    )
+    return [NeedToSearch(_need_from(judged), timezone) for judged, timezone in rows]
+
+
+async def needs_comparing(tx: Transaction, currencies: Collection[str]) -> list[str]:
+    """The open needs whose prices may be compared through a rate of these currencies."""
+    rows = await tx.fetch(
+        """select id from need where open and currency = any($1::text[])
+        union
+        select distinct need.id from offering
+        join need on need.open and need.currency <> '' and need.currency <> offering.currency
+            and offering.fields @> array[need.technology_group || '/' || need.unit || '/' || need.country]
+        where offering.currency = any($1::text[])""",
+        list(currencies),
+    )
+    return [row[0] for row in rows]
+
+
+# Offerings -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OfferingRow:
+    """An offering as it is kept; `names` and `company` are JSON, as they are announced."""
+
+    offering: Offering
+    names: str
+    company: str
+    trace: bytes
+
+    def says_the_same_as(self, other: "OfferingRow | None") -> bool:
+        """Whether no list can look different for it."""
+        return other is not None and (self.offering, self.names, self.company) == (
+            other.offering,
+            other.names,
+            other.company,
+        )
+
+
+async def offerings(tx: Transaction, offering_ids: Collection[str]) -> dict[str, OfferingRow]:
+    """These offerings as they are kept, by id."""
+    rows = await tx.fetch(
+        "select id, judged, names, company, trace from offering join unnest($1::text[]) as asked(id) using (id)",
+        list(offering_ids),
+    )
+    return {id_: OfferingRow(_offering_from(judged), names, company, trace) for id_, judged, names, company, trace in rows}
+
+
+async def save_offerings(tx: Transaction, rows: Sequence[OfferingRow]) -> None:
+    """Keep these offerings, new or changed; each id once."""
+    rows = sorted(rows, key=lambda row: row.offering.id)
+    await tx.execute(
+        """insert into offering (id, groups, fields, currency, judged, names, company, trace)
+        select id, string_to_array(groups, ' '), coalesce(string_to_array(nullif(fields, ''), ' '), '{}'), currency, judged,
+            names, company, trace
+        from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::json[], $6::json[], $7::json[], $8::bytea[])
+            as x(id, groups, fields, currency, judged, names, company, trace)
+        on conflict (id) do update set groups = excluded.groups, fields = excluded.fields, currency = excluded.currency,
+            judged = excluded.judged, names = excluded.names, company = excluded.company, trace = excluded.trace""",
+        [row.offering.id for row in rows],
+        [" ".join(sorted(row.offering.groups)) for row in rows],
+        [" ".join(fields_of(row.offering)) for row in rows],
+        [row.offering.prices.currency if row.offering.prices else "" for row in rows],
+        [_json(row.offering) for row in rows],
+        [row.names for row in rows],
+        [row.company for row in rows],
+        [row.trace for row in rows],
+    )
+
+
+async def offerings_in(tx: Transaction, field: str) -> list[Offering]:
+    """The listed offerings of a field, such as "lighting/lamp/VN"."""
+    rows = await tx.fetch("select judged from offering where fields @> array[$1::text]", field)
+    return [_offering_from(row[0]) for row in rows]
+
+
+class Label(NamedTuple):
+    """What an offering is called and who offers it; `names` and `company` are JSON."""
+
+    names: str
+    company: str
+    company_id: str
+
+
+async def labels(tx: Transaction, offering_ids: Collection[str]) -> dict[str, Label]:
+    """The labels of these offerings, by id."""
+    rows = await tx.fetch(
+        "select id, names, company, company ->> 'id' from offering join unnest($1::text[]) as asked(id) using (id)",
+        list(offering_ids),
+    )
+    return {id_: Label(*label) for id_, *label in rows}
+
+
+async def traces_of_listed(tx: Transaction, need_id: str) -> list[bytes]:
+    """The traceparents of the events that brought the offerings on this need's list."""
+    rows = await tx.fetch(
+        "select trace from match join offering on offering.id = offering_id where need_id = $1 order by offering_id", need_id
+    )
+    return [row[0] for row in rows]
+
+
+# Lists -----------------------------------------------------------------------------------------------------------------
+
+
+class NeedInReach(NamedTuple):
+    """A need whose list an offering may change. `number` is the offering's place in what was asked."""
+
+    number: int
+    need: Need
+    today: date
+    entry_score: int
+
+
+async def needs_in_places(tx: Transaction, places: Sequence[tuple[int, Place]]) -> list[NeedInReach]:
+    """The open needs in these places with a list on which the place's best would get; each with the offering's number."""
+    rows = await tx.fetch(
+        """select x.number, need.judged, need.today, need.entry_score
+        from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::int[]) as x(number, technology, unit, country, most)
+        join need on need.technology = x.technology and need.country = x.country and need.unit = x.unit
+            and need.open and need.entry_score <= x.most""",
+        [number for number, _ in places],
+        [place.technology for _, place in places],
+        [place.unit for _, place in places],
+        [place.country for _, place in places],
+        [place.most for _, place in places],
+    )
+    return [NeedInReach(number, _need_from(judged), today, entry) for number, judged, today, entry in rows]
+
+
+async def needs_listing(tx: Transaction, offering_ids: Sequence[str]) -> list[NeedInReach]:
+    """The needs on whose lists these offerings stand; each with the offering's number."""
+    rows = await tx.fetch(
+        """select x.number - 1, need.judged, need.today, need.entry_score
+        from unnest($1::text[]) with ordinality as x(id, number)
+        join match on match.offering_id = x.id join need on need.id = match.need_id""",
+        list(offering_ids),
+    )
+    return [NeedInReach(number, _need_from(judged), today, entry) for number, judged, today, entry in rows]
+
+
+async def ranks(tx: Transaction, need_ids: Collection[str]) -> dict[str, list[Rank]]:
+    """The lists of these needs, best first; needs without proposals are left out."""
+    rows = await tx.fetch(
+        """select need_id, score, offering_id from match join unnest($1::text[]) as asked(id) on need_id = id
+        order by need_id, score desc, offering_id""",
+        list(need_ids),
+    )
+    found: dict[str, list[Rank]] = {}
+    for need_id, score, offering_id in rows:
+        found.setdefault(need_id, []).append(Rank.of(score, offering_id))
+    return found
+
+
+class MatchRow(NamedTuple):
+    """One place on a list as it is kept."""
+
+    need_id: str
+    offering_id: str
+    company_id: str
+    score: int
+    explained: str
+    fingerprint: bytes
+
+
+async def save_matches(tx: Transaction, gone: Sequence[tuple[str, str]], come: Sequence[MatchRow]) -> None:
+    """Take (need, offering) pairs off their lists, and put others on or in place of what was said of them before."""
+    await tx.execute(
+        """delete from match using unnest($1::text[], $2::text[]) as x(need_id, offering_id)
+        where match.need_id = x.need_id and match.offering_id = x.offering_id""",
+        [need_id for need_id, _ in gone],
+        [offering_id for _, offering_id in gone],
+    )
+    rows = sorted(come)
+    await tx.execute(
+        """insert into match (need_id, offering_id, company_id, score, explained, fingerprint)
+        select * from unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::json[], $6::bytea[])
+        on conflict (need_id, offering_id) do update set company_id = excluded.company_id, score = excluded.score,
+            explained = excluded.explained, fingerprint = excluded.fingerprint""",
+        [row.need_id for row in rows],
+        [row.offering_id for row in rows],
+        [row.company_id for row in rows],
+        [row.score for row in rows],
+        [row.explained for row in rows],
+        [row.fingerprint for row in rows],
+    )
+
+
+async def set_entry_scores(tx: Transaction, scores: Mapping[str, int]) -> None:
+    """What an offering needs at least to get onto each need's list."""
+    await tx.execute(
+        """update need set entry_score = x.score from unnest($1::text[], $2::smallint[]) as x(id, score)
+        where need.id = x.id and need.entry_score <> x.score""",
+        list(scores),
+        list(scores.values()),
+    )
+
+
+class ListToAnnounce(NamedTuple):
+    """What may have to be announced of a need: its fingerprints in order tell whether."""
+
+    need_id: str
+    summary: str
+    trace: bytes
+    as_of: datetime
+    announced: bytes | None
+    fingerprints: list[bytes]
+
+
+async def lists_to_announce(tx: Transaction, need_ids: Sequence[str]) -> list[ListToAnnounce]:
+    rows = await tx.fetch(
+        """select id, summary, trace, as_of, announced, array(
+            select fingerprint from match where need_id = need.id order by score desc, offering_id
+        ) from need join unnest($1::text[]) as asked(id) using (id) order by id""",
+        list(need_ids),
+    )
+    return [ListToAnnounce(*row) for row in rows]
+
+
+async def explained_matches(tx: Transaction, need_ids: Sequence[str]) -> dict[str, list[str]]:
+    """The matches of these needs as JSON, best first; needs without proposals are left out."""
+    rows = await tx.fetch(
+        """select need_id, explained from match join unnest($1::text[]) as asked(id) on need_id = id
+        order by need_id, score desc, offering_id""",
+        list(need_ids),
+    )
+    found: dict[str, list[str]] = {}
+    for need_id, explained in rows:
+        found.setdefault(need_id, []).append(explained)
+    return found
+
+
+async def set_announced(tx: Transaction, fingerprints: Mapping[str, bytes]) -> None:
+    """What was just announced of each need."""
+    await tx.execute(
+        """update need set announced = x.fingerprint from unnest($1::text[], $2::bytea[]) as x(id, fingerprint)
+        where need.id = x.id""",
+        list(fingerprints),
+        list(fingerprints.values()),
+    )
+
+
+# Rates -----------------------------------------------------------------------------------------------------------------
+
+
+async def rates(tx: Transaction) -> Rates:
+    """The newest rate of each currency."""
+    rows = await tx.fetch("select currency, per_usd, as_of, source from rate")
+    return {row["currency"]: Rate(*row) for row in rows}
+
+
+async def save_rates(tx: Transaction, newest: Sequence[Rate]) -> list[str]:
+    """Keep these rates; returns the currencies whose rate is another than before."""
+    newest = sorted(newest, key=lambda rate: rate.currency)
+    rows = await tx.fetch(
+        """insert into rate (currency, per_usd, as_of, source)
+        select * from unnest($1::text[], $2::numeric[], $3::date[], $4::text[])
+        on conflict (currency) do update set per_usd = excluded.per_usd, as_of = excluded.as_of, source = excluded.source
+            where (rate.per_usd, rate.as_of, rate.source) <> (excluded.per_usd, excluded.as_of, excluded.source)
+        returning currency""",
+        [rate.currency for rate in newest],
+        [rate.per_usd for rate in newest],
+        [rate.as_of for rate in newest],
+        [rate.source for rate in newest],
+    )
+    return [row[0] for row in rows]
