@@ -109,8 +109,8 @@ def settings_for(dsn: str, broker: Broker, origin: str, mailbox: Mailbox | None 
 
 
 @asynccontextmanager
-async def running_chain(dsn: str, broker: Broker, mailbox: Mailbox, **others: Any) -> AsyncIterator[Chain]:
-    """All four services in this process, ready, with a partner's key."""
+async def running_chain(dsn: str, broker: Broker, mailbox: Mailbox | None, **others: Any) -> AsyncIterator[Chain]:
+    """All four services in this process, ready, with a partner's key. Without a mailbox, mails go into `mail_folder`."""
     listening = free_socket()
     origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
     settings = settings_for(dsn, broker, origin, mailbox, **others)
