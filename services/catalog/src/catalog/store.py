@@ -163,7 +163,11 @@ async def counts(tx: Transaction, narrowed: Filter) -> Counts:
     of: dict[str, dict[str, int]] = {"total": {}, "found": {}, "group": {}, "country": {}, "status": {}}
     for row in rows:
         of[row["what"]][row["value"]] = row["number"]
-    return Counts(of["total"][""], of["found"][""], of["group"], dict(sorted(of["country"].items())), of["status"])
+    return Counts(of["total"][""], of["found"][""], of["group"], _largest_first(of["country"]), of["status"])
+
+
+def _largest_first(counted: dict[str, int]) -> dict[str, int]:
+    return dict(sorted(counted.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
 async def exchange_rate(tx: Transaction, currency: str) -> ExchangeRatePublished | None:

@@ -164,4 +164,5 @@ async def counts(tx: Transaction, narrowed: Filter) -> Counts:
             (counted.by_status, row["status"], in_technology and in_country),
         ):
             by[value] = by.get(value, 0) + row["needs"] * shown
-    return counted._replace(total=total, found=found)
+    largest_first = dict(sorted(counted.by_country.items(), key=lambda entry: (-entry[1], entry[0])))
+    return counted._replace(total=total, found=found, by_country=largest_first)

@@ -1,6 +1,5 @@
 """What the catalog service takes in and announces: companies, their offerings with price tiers, exchange rates."""
 
-from datetime import date
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
@@ -13,6 +12,7 @@ from common.contracts.values import (
     Contact,
     Country,
     Currency,
+    Day,
     Fact,
     Id,
     Language,
@@ -163,7 +163,7 @@ class ExchangeRateFields(Value):
 
     currency: Currency
     per_usd: PositiveAmount
-    as_of: date
+    as_of: Day
     source: Prose
 
 

@@ -1,6 +1,5 @@
 """What the needs service takes in and announces: municipalities and what they need."""
 
-from datetime import date
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, ClassVar, Literal
@@ -15,6 +14,7 @@ from common.contracts.values import (
     Attribute,
     Contact,
     Country,
+    Day,
     Fact,
     Id,
     Language,
@@ -117,9 +117,11 @@ class NeedFields(Value):
     unit: UnitCode
     budget: Money | None = None
     budget_basis: Prose | None = Field(default=None, description="What the budget covers, in the source's words")
-    deadline: date
+    deadline: Day
     requirements: Annotated[list[Requirement], Field(max_length=50)] = []
-    standards: Annotated[list[Line], Field(max_length=30)] = Field(default=[], description="Standards and certificates that are welcome")
+    standards: Annotated[list[Line], Field(max_length=30)] = Field(
+        default=[], description="Standards and certificates that are welcome"
+    )
     baseline: Annotated[list[Attribute], Field(max_length=30)] = Field(default=[], description="What is there today")
     joint_purchase: bool = Field(default=False, description="Welcome to buy together with others")
     status: NeedStatus = "open"

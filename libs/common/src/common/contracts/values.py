@@ -5,6 +5,7 @@ Faults raise `PydanticCustomError` with a stable code; `common.faults` has the w
 
 import re
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, LiteralString
 
@@ -41,6 +42,13 @@ def _not_a_float_or_bool(value: Any) -> Any:
     return Decimal(str(value)) if isinstance(value, float) else value
 
 
+def _not_a_number(value: Any) -> Any:
+    """pydantic would take 1803168000 for a day of 2027, as seconds since 1970; whoever sends 20270331 means something else."""
+    if isinstance(value, (int, float, Decimal)):
+        raise PydanticCustomError("date_type", "a date is expected")
+    return value
+
+
 Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_no_control_characters)
 ]
@@ -70,6 +78,8 @@ PositiveAmount = Annotated[
 ]
 Measure = Annotated[Decimal, BeforeValidator(_not_a_float_or_bool), Field(max_digits=24, decimal_places=6, allow_inf_nan=False)]
 """An exact number that may be negative, such as a temperature."""
+Day = Annotated[date, BeforeValidator(_not_a_number)]
+"""A calendar day, such as `2027-04-14`."""
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s<>\"',;:\\]{1,64}@[A-Za-z0-9.-]{1,190}$")]
 """One plain address; anything that could smuggle a second recipient or a header is refused."""
 
