@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from common.asset_urls import asset_at
 from common.auth import allowed
+from common.contracts import freeze
 from common.contracts.registry import FACTS, SUBMISSIONS, TOPICS
 from common.errors import NotFound
 from common.permissions import Action
@@ -80,7 +81,6 @@ def routes(service: "Service", app: FastAPI) -> APIRouter:
 
 def schemas_of(service_name: str) -> dict[str, dict[str, Any]]:
     """JSON Schema 2020-12 of the data of every fact that a service announces and every submission that it takes in, by type."""
-    facts = [fact for fact in FACTS.values() if TOPICS[fact.topic].producer == service_name]
-    submissions = [submission for submission in SUBMISSIONS.values() if submission.service == service_name]
-    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return {model.type: dialect | model.model_json_schema() for model in [*facts, *submissions]}
+    facts = [fact.type for fact in FACTS.values() if TOPICS[fact.topic].producer == service_name]
+    submissions = [submission.type for submission in SUBMISSIONS.values() if submission.service == service_name]
+    return {name: freeze.schema(name) for name in [*facts, *submissions]}
