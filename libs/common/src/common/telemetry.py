@@ -62,8 +62,8 @@ def current_traceparent() -> bytes:
 
 
 def sampled(parent: bytes) -> bool:
-    """Is this trace one of those that are kept?"""
-    return parent[-2:] == b"01"
+    """Is this trace one of those that are kept? The other bits of the flags say other things (2: its id is random)."""
+    return bool(parent) and int(parent[-2:], 16) & 1 == 1
 
 
 def span_context(parent: bytes) -> SpanContext | None:
