@@ -84,12 +84,18 @@ class Partner:
 
     async def announced(self) -> list[Fact]:
         """What the service announced so far, in order."""
+        return [load(FACTS[row["type"]], row["body"]) for row in await self._outbox()]
+
+    async def correlation_ids(self) -> list[str]:
+        """Of the same events: which partner's event each follows from."""
+        return [row["correlation_id"] for row in await self._outbox()]
+
+    async def _outbox(self) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self.dsn)
         try:
-            rows = await connection.fetch(f"select type, body from {self.service}.outbox order by batch, n")
+            return await connection.fetch(f"select type, body, correlation_id from {self.service}.outbox order by batch, n")
         finally:
             await connection.close()
-        return [load(FACTS[row["type"]], row["body"]) for row in rows]
 
 
 @asynccontextmanager

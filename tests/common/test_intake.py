@@ -164,6 +164,12 @@ async def test_batches_in_opposite_orders_do_not_block_each_other(partner: Partn
     await asyncio.gather(*(way() for _ in range(4) for way in (forwards, backwards)))
 
 
+async def test_what_is_announced_names_the_partner_s_event_that_it_follows_from(partner: Partner) -> None:
+    events = [city(), need(), city(names={"en": "Hai Phong"})]
+    await partner.accepted(*events)
+    assert await partner.correlation_ids() == [events[0]["id"], events[1]["id"], events[2]["id"], events[2]["id"]]
+
+
 # A dry run ----------------------------------------------------------------------------------------------------------
 
 
