@@ -1,4 +1,4 @@
-"""A small service for tests of the messaging promise: it records every effect, announces each rate, and fails where it is told to."""
+"""A small service for tests of the messaging promise: it records every effect, announces each rate, fails where told to."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -89,9 +89,7 @@ def settings(postgres: str, broker: Broker) -> Settings:
 
 
 @asynccontextmanager
-async def running_hop(
-    postgres: str, broker: Broker, name: str, *, telemetry: Telemetry | None = None
-) -> AsyncIterator[Service]:
+async def running_hop(postgres: str, broker: Broker, name: str, *, telemetry: Telemetry | None = None) -> AsyncIterator[Service]:
     """The hop, ready. On real brokers give each test its own `name`: it is the group too."""
     service = Service(
         name, settings(postgres, broker), migrations=MIGRATIONS, telemetry=telemetry or Telemetry(name, log_level="INFO")

@@ -1,11 +1,17 @@
 """The promise on a broker: every event takes effect once, in order per key, whatever else arrives. Embedded and real alike."""
 
+import asyncio
+import json
 import uuid
+from collections.abc import Sequence
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
+from common.publisher import Publisher
 from tests.brokers import Broker
-from tests.common.hop import NOTIFICATIONS, Source, looking_at, notification, rate, running_hop, until
+from tests.common.hop import NOTIFICATIONS, RATES, Seen, Source, looking_at, notification, rate, running_hop, until
+from tests.common.records import HandMade, a_record, an_event
 
 
 @pytest.fixture
@@ -14,16 +20,202 @@ def name() -> str:
     return f"hop_{uuid.uuid4().hex[:8]}"
 
 
+async def write(broker: Broker, records: Sequence[HandMade], *, partition: int = 0) -> None:
+    """Put records into a topic as they are, all in one partition."""
+    producer = AIOKafkaProducer(bootstrap_servers=broker.address)
+    await producer.start()
+    try:
+        for record in records:
+            headers = [(name, value) for name, value in record.headers]
+            await producer.send_and_wait(record.topic, record.value, record.key, partition, headers=headers)  # pyright: ignore
+    finally:
+        await producer.stop()
+
+
+def a_rate(currency: str, sequence: int, *, source: str = "s", **changes: str) -> HandMade:
+    """The record of a rate, with an id of its own."""
+    body = {"currency": currency, "per_usd": "1.5", "as_of": "2026-11-01", "source": source} | changes
+    return a_record(an_event(key=currency, sequence=sequence, id=str(uuid.uuid4()), body=json.dumps(body).encode()))
+
+
+def a_notification(id_: str, sequence: int, *, rule: str = "r") -> HandMade:
+    """The record of an event of the dense topic."""
+    event = an_event(topic=NOTIFICATIONS, key=id_, sequence=sequence, id=str(uuid.uuid4()), type="notification.issued.v1")
+    return a_record(event._replace(body=notification(id_, rule=rule).model_dump_json().encode()))
+
+
+async def reached(seen: Seen, key: str, sequence: int, *, topic: str = RATES) -> None:
+    """Wait until an event took effect."""
+
+    async def there() -> bool:
+        return (key, sequence) in await seen.effects(topic)
+
+    await until(there)
+
+
 async def test_what_a_source_announces_takes_effect_once_and_in_order(postgres: str, any_kafka: Broker, name: str) -> None:
-    async with Source(postgres, any_kafka).running() as source, running_hop(postgres, any_kafka, name):
-        for number in range(20):
-            await source.emit(*(rate(currency, per_usd=str(number + 1)) for currency in ("JPY", "VND", "EUR")))
-        async with looking_at(postgres, name) as seen:
-            await until(lambda: _count(seen, 60))
-            effects = await seen.effects()
-    for currency in ("JPY", "VND", "EUR"):
-        assert [sequence for key, sequence in effects if key == currency] == list(range(1, 21))
+    async with (
+        Source(postgres, any_kafka).running() as source,
+        running_hop(postgres, any_kafka, name),
+        looking_at(postgres, name) as seen,
+    ):
+        for _ in range(20):
+            await source.emit(*(rate(currency) for currency in ("JPY", "VND", "EUR")))
+        for currency in ("JPY", "VND", "EUR"):
+            await reached(seen, currency, 20)
+        effects = await seen.effects()
+        for currency in ("JPY", "VND", "EUR"):
+            assert [sequence for key, sequence in effects if key == currency] == list(range(1, 21))
+        for number in range(1, 21):  # what the hop announced came back to it
+            await reached(seen, f"JPY-{number}", 1, topic=NOTIFICATIONS)
 
 
-async def _count(seen, amount):
-    return len(await seen.effects()) >= amount
+async def test_the_same_event_twice_takes_effect_once(postgres: str, any_kafka: Broker, name: str) -> None:
+    async with running_hop(postgres, any_kafka, name) as service, looking_at(postgres, name) as seen:
+        await write(any_kafka, [a_rate("JPY", 1), a_rate("JPY", 1), a_rate("JPY", 2), a_rate("JPY", 1), a_rate("JPY", 2)])
+        await write(any_kafka, [a_rate("JPY", 1), a_rate("EUR", 1)])
+        await reached(seen, "EUR", 1)
+        assert [effect for effect in await seen.effects() if effect[0] == "JPY"] == [("JPY", 1), ("JPY", 2)]
+        assert service.telemetry.registry.get_sample_value("musubi_events_total", {"topic": RATES, "outcome": "repeat"}) == 4
+
+
+async def test_poison_waits_with_its_key_and_every_other_key_goes_on(postgres: str, any_kafka: Broker, name: str) -> None:
+    records = [a_notification("a", 1), a_notification("bad", 1, rule="poison"), a_notification("bad", 2), a_notification("b", 1)]
+    async with running_hop(postgres, any_kafka, name), looking_at(postgres, name) as seen:
+        await write(any_kafka, records)
+        await write(any_kafka, [a_notification("bad", 3), a_notification("c", 1)])
+        await reached(seen, "c", 1, topic=NOTIFICATIONS)
+        assert sorted(await seen.effects(NOTIFICATIONS)) == [("a", 1), ("b", 1), ("c", 1)]
+        waiting = [(row["key"], row["sequence"], row["reason"]) for row in await seen.parked()]
+        assert waiting == [("bad", 1, "poison"), ("bad", 2, "behind"), ("bad", 3, "behind")]
+        [head, *_] = await seen.parked()
+        assert "poison" in head["error"]
+        assert head["body"] == records[1].value
+
+
+async def test_a_missing_event_of_a_dense_topic_holds_its_key_until_it_arrives(
+    postgres: str, any_kafka: Broker, name: str
+) -> None:
+    async with running_hop(postgres, any_kafka, name), looking_at(postgres, name) as seen:
+        await write(any_kafka, [a_notification("a", 1), a_notification("a", 3), a_notification("b", 1)])
+        await reached(seen, "b", 1, topic=NOTIFICATIONS)
+        assert [(row["sequence"], row["reason"]) for row in await seen.parked()] == [(3, "gap")]
+        await write(any_kafka, [a_notification("a", 2)])
+        await reached(seen, "a", 2, topic=NOTIFICATIONS)
+
+
+async def test_data_that_breaks_its_contract_is_parked_with_item_field_and_reason(
+    postgres: str, any_kafka: Broker, name: str
+) -> None:
+    bad = a_rate("VND", 1, per_usd="-7")
+    async with running_hop(postgres, any_kafka, name), looking_at(postgres, name) as seen:
+        await write(any_kafka, [a_rate("JPY", 1), bad, a_rate("EUR", 1)])
+        await reached(seen, "EUR", 1)
+        [row] = await seen.parked()
+        assert (row["topic"], row["key"], row["sequence"], row["pointer"]) == (RATES, "VND", 1, "/per_usd")
+        assert "greater than 0" in row["error"]
+        assert row["body"] == bad.value
+        assert sorted(await seen.effects()) == [("EUR", 1), ("JPY", 1)]
+
+
+async def test_in_a_state_topic_a_newer_version_heals_its_key_and_the_bad_one_is_kept(
+    postgres: str, any_kafka: Broker, name: str
+) -> None:
+    async with running_hop(postgres, any_kafka, name), looking_at(postgres, name) as seen:
+        await write(any_kafka, [a_rate("VND", 1, per_usd="-7")])
+        await until(seen.parked)
+        await write(any_kafka, [a_rate("VND", 2)])
+        await reached(seen, "VND", 2)
+        [row] = await seen.parked()
+        assert (row["sequence"], row["reason"], row["pointer"]) == (1, "superseded", "/per_usd")
+        await write(any_kafka, [a_rate("VND", 1, per_usd="-7"), a_rate("VND", 3)])  # and it comes to nothing if it comes again
+        await reached(seen, "VND", 3)
+        assert await seen.effects() == [("VND", 2), ("VND", 3)]
+
+
+async def test_records_that_are_no_events_are_kept_byte_for_byte_and_the_partition_goes_on(
+    postgres: str, any_kafka: Broker, name: str
+) -> None:
+    junk = [
+        HandMade(RATES, b"k", b"hello", ()),
+        HandMade(RATES, None, b"\xff\xfe", (("ce_id", b"\xff"), ("x", b"\x00"))),
+        a_rate("JPY", 1)._replace(value=b"{"),
+        a_rate("JPY", 1)._replace(value=b'{"per_usd": NaN}'),
+        a_rate("JPY", 1)._replace(value=b'"\xff"'),
+        a_rate("JPY", 1)._replace(value=b"[" * 50_000),
+        a_rate("JPY", 1)._replace(key=b"a\x00b"),
+        a_rate("JPY", 1)._replace(key=b"k" * 5000),
+        a_record(an_event(), ce_type=b"rate.unheard-of.v1"),
+        a_record(an_event(), ce_type=b"\xff"),
+        a_record(an_event(), ce_sequence=b"-1"),
+        a_record(an_event(), ce_type=None),
+        a_rate("JPY", 1)._replace(value=None),
+    ]
+    async with running_hop(postgres, any_kafka, name), looking_at(postgres, name) as seen:
+        await write(any_kafka, [*junk, a_rate("JPY", 1)])
+        await reached(seen, "JPY", 1)
+        rows = await seen.quarantined()
+        assert [(row["key"], row["body"]) for row in rows] == [(record.key, record.value) for record in junk]
+        assert all(row["reason"] for row in rows)
+        assert json.loads(rows[1]["headers"]) == [["ce_id", "/w=="], ["x", "AA=="]]
+        assert json.loads(rows[11]["headers"])[2] == ["ce_type", None]
+        assert not await seen.parked()
+
+
+async def test_trouble_with_the_database_is_not_the_events_fault(postgres: str, any_kafka: Broker, name: str) -> None:
+    async with running_hop(postgres, any_kafka, name) as service, looking_at(postgres, name) as seen:
+        await write(any_kafka, [a_rate("JPY", 1), a_rate("VND", 1, source="database"), a_rate("JPY", 2)])
+
+        def rolled_back() -> bool:
+            return (service.telemetry.registry.get_sample_value("musubi_batches_rolled_back_total") or 0) >= 2
+
+        await until(rolled_back)
+        assert ("VND", 1) not in await seen.effects()
+        await seen.cure("database")
+        await reached(seen, "JPY", 2)
+        await reached(seen, "VND", 1)
+        assert sorted(await seen.effects()) == [("JPY", 1), ("JPY", 2), ("VND", 1)]
+        assert not await seen.parked()
+
+
+async def test_an_event_that_always_brings_trouble_is_parked_in_the_end_although_the_other_partitions_do_well(
+    postgres: str, kafka: Broker, name: str
+) -> None:
+    async with running_hop(postgres, kafka, name), looking_at(postgres, name) as seen:
+        await write(kafka, [a_rate("VND", 1, source="database"), a_rate("EUR", 1)], partition=0)
+        sequence = 0
+        while not await seen.parked():  # the other transaction succeeds all the time
+            sequence += 1
+            await write(kafka, [a_rate("JPY", sequence)], partition=1)
+            await asyncio.wait_for(reached(seen, "JPY", sequence), 20)
+        [row] = await seen.parked()
+        assert (row["key"], row["reason"]) == ("VND", "poison")
+        await reached(seen, "EUR", 1)
+
+
+async def test_a_database_whose_sessions_are_cut_loses_nothing(postgres: str, any_kafka: Broker, name: str) -> None:
+    async with (
+        Source(postgres, any_kafka).running() as source,
+        running_hop(postgres, any_kafka, name),
+        looking_at(postgres, name) as seen,
+    ):
+        for number in range(1, 31):
+            await source.emit(rate("JPY"))
+            if number % 10 == 0:
+                await seen.connection.execute(
+                    """select pg_terminate_backend(pid) from pg_stat_activity
+                    where datname = current_database() and application_name = $1""",
+                    f"musubi-{name}",
+                )
+        await reached(seen, "JPY", 30)
+        assert await seen.effects() == [("JPY", number) for number in range(1, 31)]
+        await reached(seen, "JPY-30", 1, topic=NOTIFICATIONS)
+
+
+async def test_an_event_as_large_as_may_be_gets_through(postgres: str, any_kafka: Broker) -> None:
+    publisher = Publisher(any_kafka.address)
+    big = an_event(body=b'"' + b"x" * 899_000 + b'"')
+    try:
+        await publisher.publish([an_event(), big, an_event(sequence=2)])
+    finally:
+        await publisher.close()

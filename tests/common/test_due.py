@@ -1,0 +1,121 @@
+"""Duties: done when their time has come by the service's clock, once, and again later if they failed."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+
+import pytest
+
+from common import due, migrate
+from common.due import Duty, DutyRunner
+from common.postgres import Database
+from common.telemetry import Telemetry
+from common.transaction import Transaction
+
+START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+
+
+class SetClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+async def database(postgres: str, clock: SetClock) -> AsyncIterator[Database]:
+    await migrate.apply(postgres, "needs", {"messaging": files("common") / "migrations" / "messaging"})
+    database = Database(postgres, "needs", clock=clock)
+    await database.open()
+    yield database
+    await database.close()
+
+
+async def plan(database: Database, key: str, kind: str, after: timedelta) -> None:
+    async with database.transaction() as tx:
+        await due.schedule(tx, key, kind, tx.now + after)
+
+
+async def work_through(runner: DutyRunner) -> None:
+    while await runner.step():
+        pass
+
+
+async def test_a_duty_is_done_once_when_its_time_has_come(database: Database, clock: SetClock) -> None:
+    done: list[Duty] = []
+
+    async def close(duty: Duty, tx: Transaction) -> None:
+        done.append(duty)
+
+    runner = DutyRunner(database, {"close": close}, Telemetry("needs"))
+    await plan(database, "n1", "close", timedelta(hours=1))
+    await plan(database, "n2", "other", timedelta(0))  # nobody here does this kind
+    await work_through(runner)
+    assert done == []
+    clock.now += timedelta(hours=1)
+    await work_through(runner)
+    await work_through(runner)
+    assert [(duty.key, duty.kind, duty.at) for duty in done] == [("n1", "close", START + timedelta(hours=1))]
+    assert done[0].id == due.duty_id("n1", "close", START + timedelta(hours=1))
+
+
+async def test_planning_again_replaces_and_cancelling_removes(database: Database, clock: SetClock) -> None:
+    done: list[str] = []
+
+    async def close(duty: Duty, tx: Transaction) -> None:
+        done.append(duty.key)
+
+    runner = DutyRunner(database, {"close": close}, Telemetry("needs"))
+    await plan(database, "n1", "close", timedelta(hours=1))
+    await plan(database, "n1", "close", timedelta(hours=3))
+    await plan(database, "n2", "close", timedelta(hours=1))
+    async with database.transaction() as tx:
+        await due.cancel(tx, "n2", "close")
+    clock.now += timedelta(hours=2)
+    await work_through(runner)
+    assert done == []
+    clock.now += timedelta(hours=2)
+    await work_through(runner)
+    assert done == ["n1"]
+
+
+async def test_a_duty_that_fails_leaves_nothing_behind_and_is_tried_again_later(database: Database, clock: SetClock) -> None:
+    tries: list[datetime] = []
+
+    async def close(duty: Duty, tx: Transaction) -> None:
+        tries.append(tx.now)
+        await due.schedule(tx, "trace", "of a failure", tx.now)
+        if len(tries) < 3:
+            raise ValueError("not yet")
+
+    runner = DutyRunner(database, {"close": close}, Telemetry("needs", log_level="ERROR"))
+    await plan(database, "n1", "close", timedelta(0))
+    for _ in range(10):
+        await work_through(runner)
+        clock.now += timedelta(seconds=1)
+    assert tries == [START, START + timedelta(seconds=1), START + timedelta(seconds=6)]
+    async with database.reading() as tx:
+        assert [row["key"] for row in await tx.fetch("select key from due")] == ["trace"]
+
+
+async def test_a_duty_may_plan_itself_anew(database: Database, clock: SetClock) -> None:
+    done: list[datetime] = []
+
+    async def remind(duty: Duty, tx: Transaction) -> None:
+        done.append(duty.at)
+        await due.schedule(tx, duty.key, duty.kind, duty.at + timedelta(days=1))
+
+    runner = DutyRunner(database, {"remind": remind}, Telemetry("needs"))
+    await plan(database, "n1", "remind", timedelta(0))
+    for _ in range(3):
+        await work_through(runner)
+        clock.now += timedelta(days=1)
+    assert done == [START, START + timedelta(days=1), START + timedelta(days=2)]
