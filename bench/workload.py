@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any, NamedTuple
+from uuid import NAMESPACE_URL, uuid5
 
 from common.contracts.catalog import ExchangeRatePublished, OfferingListed, OfferingSubmitted, Supplier
 from common.contracts.needs import Buyer, MunicipalitySubmitted, NeedPosted, NeedSubmitted
@@ -113,7 +114,7 @@ class World:
         quantity = self._quantity(technology)
         made = NeedPosted.model_validate(
             {
-                "id": f"need-{number:06}",
+                "id": _id("need", number),
                 "municipality": self._random.choice(self._municipalities),
                 "title": {"en": f"Need {number}", "ja": f"ニーズ{number}"},
                 "technology": technology,
@@ -138,7 +139,7 @@ class World:
         minimum = max(1, quantity // self._random.choice([5, 20, 100]))
         made = OfferingListed.model_validate(
             {
-                "id": f"offering-{number:06}",
+                "id": _id("offering", number),
                 "company": company,
                 "names": {"en": f"Offering {number}", "ja": f"製品{number}"},
                 "technologies": self._technologies_beside(technology),
@@ -214,7 +215,7 @@ class World:
         name = f"City {number} ({country_name(country.code, 'en')})"
         languages = [country.language] + (["en"] if self._random.random() < 0.4 and country.language != "en" else [])
         return Buyer(
-            id=f"city-{number:03}",
+            id=_id("municipality", number),
             names={"en": name, "ja": f"{country_name(country.code, 'ja')}の市{number}"},
             country=country.code,
             timezone=country.timezone,
@@ -223,7 +224,7 @@ class World:
 
     def _company(self, number: int) -> Supplier:
         return Supplier(
-            id=f"company-{number:03}",
+            id=_id("company", number),
             names={"en": f"Company {number}", "ja": f"会社{number}"},
             country=self._country().code,
             example=True,
@@ -333,6 +334,11 @@ def offering_submission(fact: OfferingListed) -> OfferingSubmitted:
     """What a partner sends for this offering, under the subject `fact.id`."""
     fields = {name: value for name, value in dict(fact).items() if name in OfferingSubmitted.model_fields}
     return OfferingSubmitted.model_validate({**fields, "company": fact.company.id})
+
+
+def _id(kind: str, number: int) -> str:
+    """A UUID, as our aggregates have."""
+    return str(uuid5(NAMESPACE_URL, f"{kind}/{number}"))
 
 
 def _zipf(size: int, steepness: float) -> list[float]:
