@@ -40,14 +40,14 @@ def once(given: Path | None, *, as_json: bool) -> int:
 
 
 async def _stay(folder: Path, port: int, files: Path) -> int:
-    console = Console()
+    console = Console(soft_wrap=True, highlight=False)
     console.print("Starting PostgreSQL, the broker and the four services…")
     async with one_machine.running(folder, port) as machine:
-        console.print(f"Ready after {machine.seconds['ready']:.1f} s: {machine.address}", highlight=False)
+        console.print(f"Ready after {machine.seconds['ready']:.1f} s: {machine.address}")
         await _load_and_wait(machine, files, console)
         await _say_what_happened(machine, console)
         sign_in_links.print_links(await sign_in_links.issue(machine.address, machine.databases.by_name))
-        console.print(f"\nOpen {machine.address}   (Ctrl-C stops it; the data stays in {folder})", highlight=False)
+        console.print(f"\nOpen {machine.address}   (Ctrl-C stops it; the data stays in {folder})")
         await machine.until_it_ends()
     return 1
 
@@ -60,7 +60,7 @@ async def _once(folder: Path, files: Path, as_json: bool) -> int:
         seconds[word] = round(time.monotonic() - begun, 2)
 
     # JSON is all that standard output gets; what people may want to watch goes beside it.
-    console = Console(stderr=True, quiet=as_json)
+    console = Console(stderr=True, quiet=as_json, soft_wrap=True, highlight=False)
     async with one_machine.running(folder, 0) as machine:
         seconds |= {name: round(value, 2) for name, value in machine.seconds.items()}
         await _load_and_wait(machine, files, console, reached)
