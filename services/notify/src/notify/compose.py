@@ -1,8 +1,8 @@
 """Planned mails become messages: the recipient's address and language are looked up, the text is written once and kept."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from logging import Logger
 
 from common import vocabulary
 from common.errors import Rejected
@@ -18,6 +18,7 @@ from notify.settings import NotifySettings
 
 AT_ONCE = 50
 LOOK_AGAIN = timedelta(seconds=2)
+"""Then after a quarter of the time that it has waited already, so that many that wait do not keep us busy."""
 GIVE_UP = timedelta(days=1)
 """Topics overtake each other: a match may arrive before the city or company of which it speaks. It surely has in a day."""
 
@@ -31,21 +32,15 @@ NEVER_LISTED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Unsendable:
-    """It cannot be written as a mail, and why."""
-
-    reason: Mapping[str, str]
-
-
-async def compose_planned(tx: Transaction, settings: NotifySettings) -> bool:
+async def compose_planned(tx: Transaction, settings: NotifySettings, log: Logger) -> bool:
     """Write the planned mails whose turn it is; True if there may be more."""
     planned = await mail_store.to_compose(tx, limit=AT_ONCE)
     for mail in planned:
         recipient = recipient_of(mail)
         if recipient is None:
-            if tx.now - mail.created_at < GIVE_UP:
-                await mail_store.postpone(tx, mail.id, tx.now + LOOK_AGAIN, reason=NOT_LISTED_YET)
+            waited = tx.now - mail.created_at
+            if waited < GIVE_UP:
+                await mail_store.postpone(tx, mail.id, tx.now + max(LOOK_AGAIN, waited / 4), reason=NOT_LISTED_YET)
             else:
                 await mail_store.settle(tx, mail.id, "inbox_only", reason=NEVER_LISTED)
             continue
@@ -57,9 +52,20 @@ async def compose_planned(tx: Transaction, settings: NotifySettings) -> bool:
             subject, message = written(mail, recipient, recipient.address, settings, tx.now)
         except Rejected as refused:
             await mail_store.settle(tx, mail.id, "failed", reason=refused.detail)
+        except Exception as bug:  # one letter that we cannot write must not hold up all others
+            log.exception("a mail could not be written", extra={"delivery": str(mail.id)})
+            await mail_store.settle(tx, mail.id, "failed", reason=our_fault(bug))
         else:
             await mail_store.composed(tx, mail.id, recipient.address, subject, message)
     return len(planned) == AT_ONCE
+
+
+def our_fault(bug: Exception) -> dict[str, str]:
+    """What is said of a mail over whose text we stumbled."""
+    return {
+        "en": f"It could not be written ({type(bug).__name__}). This is a fault of Musubi; the log has the details.",
+        "ja": f"メールを作成できませんでした（{type(bug).__name__}）。Musubi の不具合です。詳細はログにあります。",
+    }
 
 
 def recipient_of(mail: ToCompose) -> Recipient | None:
@@ -105,7 +111,7 @@ def written(mail: ToCompose, recipient: Recipient, address: str, settings: Notif
         composed_at=now,
         unsubscribe=settings.mail_unsubscribe,
         language=recipient.language,
-        eight_bit=settings.smtp_host is None,
+        eight_bit=not settings.smtp_host,
     )
     return text.subject, message
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from common.errors import Rejected
 from notify.domain.letter import Letter
 
-_ONE_ADDRESS = re.compile(r"[^@\s<>\"',;:\\()\[\]\0]{1,64}@[A-Za-z0-9.-]{1,190}")
+_ONE_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}")
 
 
 def message_id(delivery_id: UUID, mail_from: str) -> str:

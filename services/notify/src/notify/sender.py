@@ -32,7 +32,7 @@ class Sender:
     async def step(self) -> bool:
         """Compose and send what there is; True if there may be more."""
         async with self._service.database.transaction() as tx:
-            more = await compose_planned(tx, self._settings)
+            more = await compose_planned(tx, self._settings, self._service.telemetry.log)
         async with self._service.database.transaction() as tx:
             claimed = await mail_store.claim(tx, limit=AT_ONCE)
         if claimed:

@@ -11,15 +11,20 @@ from common.settings import Settings
 class NotifySettings(Settings):
     """Where no mail server is named, mails are written as files into `mail_folder`, and a page shows them."""
 
-    smtp_host: str | None = Field(None, description="the mail server; without it, mails are written into a folder")
-    smtp_port: int = Field(25, ge=1, le=65_535, description="the mail server's port")
-    smtp_tls: bool = Field(False, description="speak TLS from the first byte (port 465); else it is begun where offered")
-    smtp_user: str | None = Field(None, description="the name to sign in to the mail server with")
-    smtp_password: SecretStr | None = Field(None, description="the password that goes with it")
-    smtp_timeout: float = Field(30, gt=0, le=300, description="seconds to wait for each answer of the mail server")
-    mail_from: str = Field("Musubi <notify@musubi.example>", description="whom mails come from, with its address")
-    mail_unsubscribe: str | None = Field(None, description="an address that really takes requests to stop, if there is one")
-    mail_folder: Path = Field(Path("mails"), description="the folder for mails where no mail server is named")
+    smtp_host: str | None = Field(default=None, description="the mail server; without it, mails are written into a folder")
+    smtp_port: int = Field(default=25, ge=1, le=65_535, description="the mail server's port")
+    smtp_tls: bool = Field(
+        default=False,
+        description="speak TLS from the first byte (port 465); else it is begun where offered, and required with a name",
+    )
+    smtp_user: str | None = Field(default=None, description="the name to sign in to the mail server with")
+    smtp_password: SecretStr | None = Field(default=None, description="the password that goes with it")
+    smtp_timeout: float = Field(default=30, gt=0, le=300, description="seconds to wait for each answer of the mail server")
+    mail_from: str = Field(default="Musubi <notify@musubi.example>", description="whom mails come from, with its address")
+    mail_unsubscribe: str | None = Field(
+        default=None, description="an address that really takes requests to stop, if there is one"
+    )
+    mail_folder: Path = Field(default=Path("mails"), description="the folder for mails where no mail server is named")
 
     @field_validator("mail_from")
     @classmethod

@@ -62,6 +62,8 @@ async def connected(settings: NotifySettings) -> AsyncIterator[MailServer | Late
         port=settings.smtp_port,
         timeout=settings.smtp_timeout,
         use_tls=settings.smtp_tls,
+        # Where offered; but never a password in the clear.
+        start_tls=True if settings.smtp_user and not settings.smtp_tls else None,
         username=settings.smtp_user,
         password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
     )

@@ -23,7 +23,7 @@ def product(match: Match, f: Formats) -> str:
 
 
 def price(need: NeedSummary, match: Match, f: Formats) -> str | None:
-    """`USD 180 per lamp, USD 648,000 in all (tier 3 of 4), 8% below the budget of USD 195 per lamp`; None where no price is known."""
+    """`USD 180 per lamp, USD 648,000 in all (price tier 3 of 4), 8% below the budget of …`; None where no price is known."""
     if match.price is None:
         return None
     p = match.price
