@@ -12,13 +12,13 @@ from common.service import Service
 from common.telemetry import ERROR_TYPE, MESSAGING_MESSAGE_ID
 from notify import mail_store
 from notify.compose import compose_planned
-from notify.domain.delivery import next_wait
+from notify.domain.delivery import LEASE, next_wait
 from notify.folder import write_mail
 from notify.mail_store import ToSend
 from notify.settings import NotifySettings
 from notify.smtp import Later, MailServer, Never, Outcome, Taken, connected
 
-AT_ONCE = 20
+AT_ONCE = 50
 SPAN = "send mail"
 
 
@@ -40,8 +40,12 @@ class Sender:
         return more or len(claimed) == AT_ONCE
 
     async def _send_all(self, mails: list[ToSend]) -> None:
+        clock = asyncio.get_running_loop().time
+        leave_off = clock() + LEASE.total_seconds() / 2
         async with connected(self._settings) as server:
             for mail in mails:
+                if clock() > leave_off:  # a slow server: the rest is claimed again when the lease has ended
+                    break
                 outcome = await self._send(server, mail)
                 await self._settle(mail, outcome)
 
@@ -56,13 +60,17 @@ class Sender:
             return outcome
 
     async def _write_all(self, mails: list[ToSend]) -> None:
+        written: list[tuple[ToSend, str]] = []
         for mail in mails:
             with self._service.telemetry.span(
                 SPAN, parent=mail.traceparent, kind=SpanKind.CLIENT, attributes={MESSAGING_MESSAGE_ID: str(mail.id)}
             ):
                 path = await asyncio.to_thread(write_mail, self._settings.mail_folder, mail.id, mail.message)
-            async with self._service.database.transaction() as tx:
-                await mail_store.settle(tx, mail.id, "in_folder", answer=path.name)
+            written.append((mail, path.name))
+        # Together: should we die before, the same files are written once more.
+        async with self._service.database.transaction() as tx:
+            for mail, name in written:
+                await mail_store.settle(tx, mail.id, "in_folder", answer=name)
 
     async def _settle(self, mail: ToSend, outcome: Outcome) -> None:
         async with self._service.database.transaction() as tx:
