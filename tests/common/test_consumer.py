@@ -76,7 +76,9 @@ async def test_the_same_event_twice_takes_effect_once(postgres: str, any_kafka: 
         await write(any_kafka, [a_rate("JPY", 1), a_rate("EUR", 1)])
         await reached(seen, "EUR", 1)
         assert [effect for effect in await seen.effects() if effect[0] == "JPY"] == [("JPY", 1), ("JPY", 2)]
-        assert service.telemetry.registry.get_sample_value("musubi_events_total", {"topic": RATES, "outcome": "repeat"}) == 4
+        repeats = service.telemetry.registry.get_sample_value("musubi_events_total", {"topic": RATES, "outcome": "repeat"})
+        assert repeats is not None
+        assert repeats >= 4
 
 
 async def test_poison_waits_with_its_key_and_every_other_key_goes_on(postgres: str, any_kafka: Broker, name: str) -> None:
@@ -136,29 +138,30 @@ async def test_in_a_state_topic_a_newer_version_heals_its_key_and_the_bad_one_is
 async def test_records_that_are_no_events_are_kept_byte_for_byte_and_the_partition_goes_on(
     postgres: str, any_kafka: Broker, name: str
 ) -> None:
+    good = a_notification("n", 1)
     junk = [
-        HandMade(RATES, b"k", b"hello", ()),
-        HandMade(RATES, None, b"\xff\xfe", (("ce_id", b"\xff"), ("x", b"\x00"))),
-        a_rate("JPY", 1)._replace(value=b"{"),
-        a_rate("JPY", 1)._replace(value=b'{"per_usd": NaN}'),
-        a_rate("JPY", 1)._replace(value=b'"\xff"'),
-        a_rate("JPY", 1)._replace(value=b"[" * 50_000),
-        a_rate("JPY", 1)._replace(key=b"a\x00b"),
-        a_rate("JPY", 1)._replace(key=b"k" * 5000),
-        a_record(an_event(), ce_type=b"rate.unheard-of.v1"),
-        a_record(an_event(), ce_type=b"\xff"),
-        a_record(an_event(), ce_sequence=b"-1"),
-        a_record(an_event(), ce_type=None),
-        a_rate("JPY", 1)._replace(value=None),
+        HandMade(NOTIFICATIONS, b"k", b"hello", ()),
+        HandMade(NOTIFICATIONS, None, b"\xff\xfe", (("ce_id", b"\xff"), ("x", b"\x00"))),
+        good._replace(value=b"{"),
+        good._replace(value=b'{"id": NaN}'),
+        good._replace(value=b'"\xff"'),
+        good._replace(value=b"[" * 50_000),
+        good._replace(value=None),
+        good._replace(key=b"a\x00b"),
+        good._replace(key=b"k" * 5000),
+        a_record(an_event(topic=NOTIFICATIONS), ce_type=b"notification.unheard-of.v1"),
+        a_record(an_event(topic=NOTIFICATIONS), ce_type=b"\xff"),
+        a_record(an_event(topic=NOTIFICATIONS), ce_type=None),
+        a_record(an_event(topic=NOTIFICATIONS), ce_sequence=b"-1"),
     ]
     async with running_hop(postgres, any_kafka, name), looking_at(postgres, name) as seen:
-        await write(any_kafka, [*junk, a_rate("JPY", 1)])
-        await reached(seen, "JPY", 1)
+        await write(any_kafka, [*junk, good])
+        await reached(seen, "n", 1, topic=NOTIFICATIONS)
         rows = await seen.quarantined()
         assert [(row["key"], row["body"]) for row in rows] == [(record.key, record.value) for record in junk]
         assert all(row["reason"] for row in rows)
         assert json.loads(rows[1]["headers"]) == [["ce_id", "/w=="], ["x", "AA=="]]
-        assert json.loads(rows[11]["headers"])[2] == ["ce_type", None]
+        assert ["ce_type", None] in json.loads(rows[11]["headers"])
         assert not await seen.parked()
 
 

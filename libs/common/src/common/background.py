@@ -32,12 +32,12 @@ class Loop:
             self._wake.clear()
             try:
                 more = await self._step()
-                failures = 0
             except Exception as error:  # noqa: BLE001  a loop that gives up is worse than any error
                 failures += 1
-                more = False
                 self._told.log.warning("background work failed", extra={"loop": self.name, "error": repr(error)[:256]})
-                await asyncio.sleep(min(0.25 * 2**failures, _LONGEST_PAUSE))
+                await asyncio.sleep(min(0.25 * 2**failures, self._every, _LONGEST_PAUSE))
+                continue
+            failures = 0
             if not more:
                 try:
                     async with asyncio.timeout(self._every):
