@@ -4,6 +4,7 @@ What nobody stated earns less than what is known to be good, and the sentence sa
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from common import vocabulary
@@ -64,19 +65,19 @@ def _country(need: Need, offering: Offering, _: Circumstances) -> Earned:
 WITHIN_ORDERS = Reason(
     "within_orders",
     10,
-    "{quantity:quantity unit} lies within its orders of {minimum:number} to {maximum:number}.",
+    "Its orders of {minimum:number} to {maximum:number} include {quantity:quantity unit}.",
     "{quantity:quantity unit}は注文の範囲（{minimum:number}–{maximum:number}）に入ります。",
 )
 ABOVE_MINIMUM = Reason(
     "above_minimum",
     9,
-    "{quantity:quantity unit} reaches its smallest order of {minimum:number}; a largest is not stated.",
+    "Its smallest order of {minimum:number} is reached with {quantity:quantity unit}; a largest is not stated.",
     "{quantity:quantity unit}は最小注文{minimum:number}に届きます。最大注文の記載はありません。",
 )
 BELOW_MAXIMUM = Reason(
     "below_maximum",
     9,
-    "{quantity:quantity unit} does not exceed its largest order of {maximum:number}; a smallest is not stated.",
+    "Its largest order of {maximum:number} is not exceeded by {quantity:quantity unit}; a smallest is not stated.",
     "{quantity:quantity unit}は最大注文{maximum:number}を超えません。最小注文の記載はありません。",
 )
 NO_LIMITS = Reason("no_limits", 7, "The sizes of orders it takes are not stated.", "注文できる数量の範囲の記載がありません。")
@@ -266,10 +267,11 @@ STEPS = 1
 """Raise it when the way from one declared number of points to the next changes, such as how fast lateness costs points."""
 
 
-def _version() -> str:
-    declared = [(f.name, f.possible, [(r.code, r.points) for r in f.reasons]) for f in FACETS]
+def version_of(facets: Iterable[Facet]) -> str:
+    """Changes with every declared number of points, and with `STEPS`."""
+    declared = [(facet.name, facet.possible, [(one.code, one.points) for one in facet.reasons]) for facet in facets]
     return f"{STEPS}-{hashlib.sha256(repr(declared).encode()).hexdigest()[:8]}"
 
 
-WEIGHTS = _version()
-"""Which points were in force; follows from the declarations above."""
+WEIGHTS = version_of(FACETS)
+"""Which points were in force; announced with every list."""

@@ -1,0 +1,123 @@
+"""Matching's handlers on a real database, as the consumer runs them: locks first, one transaction a batch."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+
+from common import migrate
+from common.consumer import Arrived
+from common.contracts.catalog import ExchangeRatePublished, OfferingListed
+from common.contracts.matching import ShortlistChanged
+from common.contracts.needs import NeedPosted
+from common.contracts.values import Fact
+from common.due import DutyRunner
+from common.exact_json import load
+from common.message import Event
+from common.postgres import Database
+from common.telemetry import Telemetry
+from matching import page_store
+from matching.domain.circumstances import Circumstances, Rate, day_at
+from matching.domain.shortlist import LENGTH, Rank, judge
+from matching.domain.sides import Need, Offering
+from matching.handlers import DUTIES, HANDLERS, take_locks
+from matching.page_store import Scope
+from tests.facts import event_of
+
+
+@dataclass
+class Clock:
+    """A clock that the test sets."""
+
+    now: datetime = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_by(self, time: timedelta) -> None:
+        self.now += time
+
+
+@dataclass
+class Matching:
+    """One process of matching, and what everybody knows of the world by the events that it was given."""
+
+    database: Database
+    clock: Clock
+    needs: dict[str, NeedPosted] = field(default_factory=dict)
+    offerings: dict[str, OfferingListed] = field(default_factory=dict)
+    rates: dict[str, ExchangeRatePublished] = field(default_factory=dict)
+
+    async def take(self, *facts: Fact) -> list[Event]:
+        """These facts arrive in one batch; returns what was announced."""
+        for fact in facts:
+            known = {NeedPosted: self.needs, OfferingListed: self.offerings, ExchangeRatePublished: self.rates}[type(fact)]
+            known[fact.subject] = fact  # pyright: ignore[reportArgumentType]
+        return await handle(self.database, facts)
+
+    async def take_for_lists(self, *facts: Fact) -> list[ShortlistChanged]:
+        """The same; returns the lists announced, read by their contract."""
+        return [load(ShortlistChanged, event.body) for event in await self.take(*facts)]
+
+    async def run_duties(self) -> int:
+        """Do everything that is due; returns how many duties there were."""
+        runner = DutyRunner(self.database, DUTIES, Telemetry("matching", log_level="ERROR"))
+        done = 0
+        while await runner.step():
+            done += 1
+        return done
+
+    async def announced(self) -> list[ShortlistChanged]:
+        """Every list that was ever announced, in order."""
+        async with self.database.reading() as tx:
+            return [load(ShortlistChanged, row["body"]) for row in await tx.fetch("select body from outbox order by batch, n")]
+
+    async def stored(self) -> dict[str, list[Rank]]:
+        """The lists as they are kept, by need."""
+        async with self.database.reading() as tx:
+            found: dict[str, list[Rank]] = {need_id: [] for need_id in self.needs}
+            rows = await tx.fetch("select need_id, score, offering_id from match order by need_id, score desc, offering_id")
+            for need_id, score, offering_id in rows:
+                found[need_id].append(Rank.of(score, offering_id))
+            return found
+
+    async def oracle(self) -> dict[str, list[Rank]]:
+        """What the lists have to be: every pair judged, each need as of the moment that its list states."""
+        offerings = [Offering.of(fact) for fact in self.offerings.values()]
+        rates = {one.currency: Rate(one.currency, one.per_usd, one.as_of, one.source) for one in self.rates.values()}
+        found = {}
+        async with self.database.reading() as tx:
+            for need_id, fact in self.needs.items():
+                kept = await page_store.shortlist(tx, Scope(), need_id)
+                assert kept is not None
+                circumstances = Circumstances(day_at(kept.as_of, fact.municipality.timezone), rates)
+                need = Need.of(fact)
+                judged = (judge(need, offering, circumstances) for offering in offerings)
+                found[need_id] = sorted(one.rank for one in judged if one)[:LENGTH]
+        return found
+
+
+async def handle(database: Database, facts: Sequence[Fact]) -> list[Event]:
+    """One batch in one transaction."""
+    async with database.transaction() as tx:
+        arrived = [Arrived(event_of(fact), fact) for fact in facts]
+        await take_locks(arrived, tx)
+        for kind, handler in HANDLERS.items():
+            mine = [one for one in arrived if type(one.data) is kind]
+            if mine:
+                await handler(mine, tx)
+        return list(tx.emitted)
+
+
+@asynccontextmanager
+async def matching_on(dsn: str, clock: Clock) -> AsyncIterator[Matching]:
+    """Matching with its tables on this database."""
+    folders = {"messaging": files("common") / "migrations" / "messaging", "matching": files("matching") / "migrations"}
+    await migrate.apply(dsn, "matching", folders)
+    database = Database(dsn, "matching", clock=clock)
+    await database.open()
+    try:
+        yield Matching(database, clock)
+    finally:
+        await database.close()
