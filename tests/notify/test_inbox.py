@@ -67,7 +67,7 @@ async def test_a_message_shows_facts_reasons_and_who_else_was_told_and_is_then_r
     for expected in (
         "Your office looks after Hai Phong.",
         "3,600 lamps",
-        "8% below the budget of USD 702,000",
+        "7% below the budget of USD 702,000",
         "Same class, LED street lighting.",
         "Dimming is 0-10 V; DALI was asked for.",
         "4 of 10 points",

@@ -52,7 +52,7 @@ def test_an_english_letter_says_what_fits_what_does_not_what_to_do_and_why():
         "PROPOSAL (88 of 100 points)",
         "3,600 lamps",
         "Hibiki Lighting Co., Ltd. (example), HB-60",
-        "USD 180 per lamp, USD 648,000 in all (price tier 3 of 4), 8% below the budget of USD 702,000",
+        "USD 180 per lamp, USD 648,000 in all (price tier 3 of 4), 7% below the budget of USD 702,000",
         "120 days (141 days remain until Wed 14 April 2027)",
         "WHY IT FITS - Same class, LED street lighting.",
         "TAKE CARE - Dimming is 0-10 V; DALI was asked for (4 of 10 points).",

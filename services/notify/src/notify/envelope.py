@@ -45,7 +45,7 @@ def enclose(
     message["Auto-Submitted"] = "auto-generated"
     if unsubscribe:
         message["List-Unsubscribe"] = f"<mailto:{'@'.join(_parts(unsubscribe))}>"
-    message.set_content(letter.text, charset="utf-8")
+    message.set_content(letter.text, charset="utf-8", cte="8bit" if eight_bit else None)
     message["Content-Language"] = language  # set_content clears the Content-* headers that it finds
     return bytes(message)
 

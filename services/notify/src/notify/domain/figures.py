@@ -1,7 +1,6 @@
 """How a match's figures are said to somebody who has to decide: price against budget, delivery against the time that is left."""
 
 from datetime import date
-from decimal import Decimal
 
 from common.contracts.matching import FacetScore, Match, NeedSummary
 from common.formats import Formats
@@ -45,14 +44,15 @@ def _against_budget(need: NeedSummary, match: Match, f: Formats) -> str | None:
     budget = need.budget
     if budget is None or match.price is None or budget.currency != match.price.total.currency or not budget.amount:
         return None
-    share = (budget.amount - match.price.total.amount) / budget.amount * Decimal(100)
-    if round(share) == 0:
-        return f.t(en="as much as the budget of {budget}", ja="予算{budget}と同程度", budget=f.money(budget))
+    below = budget.amount - match.price.total.amount
+    share = int(abs(below) * 100 / budget.amount)  # whole percent, rounded down, as the price facet says it
+    if share == 0:
+        return f.t(en="about the budget of {budget}", ja="予算{budget}と同程度", budget=f.money(budget))
     return f.t(
         en="{share} {side} the budget of {budget}",
         ja="予算{budget}より{share}{side}",
-        share=f.percent(abs(share)),
-        side=f.t(en="below", ja="低い額") if share > 0 else f.t(en="above", ja="高い額"),
+        share=f.percent(share),
+        side=f.t(en="below", ja="低い額") if below > 0 else f.t(en="above", ja="高い額"),
         budget=f.money(budget),
     )
 
