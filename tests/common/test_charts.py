@@ -26,6 +26,15 @@ def test_the_price_chart_covers_its_whole_width_and_falls_with_the_price() -> No
         assert before.y < after.y
 
 
+def test_the_axis_begins_near_what_happens_where_the_first_tier_lies_decades_before() -> None:
+    tiers = [(Decimal(1), Decimal(34)), (Decimal(2000), Decimal(30)), (Decimal(5000), Decimal(26))]
+    chart = price_steps(tiers, Decimal(9500))
+    assert chart.start == 100
+    assert chart.steps[0].left == 0.0
+    assert chart.steps[1].left > 40
+    assert price_steps(tiers, Decimal(30)).start == 1
+
+
 def test_below_the_first_tier_nothing_is_reached_and_nothing_is_marked() -> None:
     chart = price_steps(TIERS, Decimal(50))
     assert (chart.reached, chart.mark_x, chart.to_next) == (0, None, Decimal(50))

@@ -30,8 +30,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class PriceSteps:
-    """Unit price over the logarithm of quantity; `mark_*` is the quantity in question, `reached` its tier from 1."""
+    """Unit price over the logarithm of quantity, from `start` on.
 
+    `mark_*` is the place of the quantity in question, `reached` its tier from 1 on, `to_next` what it lacks to the next.
+    """
+
+    start: Decimal
     steps: tuple[Step, ...]
     mark_x: float | None
     mark_y: float | None
@@ -43,12 +47,12 @@ def price_steps(tiers: Sequence[tuple[Decimal, Decimal]], quantity: Decimal | No
     """The chart of these tiers (quantity from which, unit price), ascending. Below the first tier nothing is reached (0)."""
     if not tiers:
         raise ValueError("a price chart needs at least one tier")
-    first, last = tiers[0][0], tiers[-1][0]
-    low, high = float(first), float(max(last * Decimal("1.5"), first * 2, (quantity or first) * Decimal("1.1")))
+    start, last = _start(tiers, quantity), tiers[-1][0]
+    low, high = float(start), float(max(last * Decimal("1.5"), start * 2, (quantity or start) * Decimal("1.1")))
     highest, lowest = max(price for _, price in tiers), min(price for _, price in tiers)
 
     def x(at: Decimal) -> float:
-        return round(100 * math.log(float(at) / low) / math.log(high / low), 2)
+        return round(max(100 * math.log(float(at) / low) / math.log(high / low), 0.0), 2)
 
     def y(price: Decimal) -> float:
         spread = float(highest - lowest)
@@ -66,12 +70,23 @@ def price_steps(tiers: Sequence[tuple[Decimal, Decimal]], quantity: Decimal | No
     mark = steps[reached - 1] if reached and quantity is not None else None
     following = tiers[reached][0] if quantity is not None and reached < len(tiers) else None
     return PriceSteps(
+        start,
         steps,
         x(quantity) if mark and quantity else None,
         mark.y if mark else None,
         reached,
         following - quantity if following is not None and quantity is not None else None,
     )
+
+
+def _start(tiers: Sequence[tuple[Decimal, Decimal]], quantity: Decimal | None) -> Decimal:
+    """Where the axis begins: at the first tier, or later where that is decades away from all that happens."""
+    first = tiers[0][0]
+    happens = [at for at, _ in tiers[1:]] + ([quantity] if quantity is not None and quantity >= first else [])
+    if not happens:
+        return first
+    decade = Decimal(10) ** (min(happens) / 5).adjusted()
+    return max(first, decade)
 
 
 def _with_room(lefts: Sequence[float], must: int = -1) -> set[int]:
