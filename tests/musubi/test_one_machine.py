@@ -28,6 +28,7 @@ class Process:
     """A running `musubi up` or `musubi demo`; what it prints is read as it comes."""
 
     def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
+        self.home = folder
         self.folder = folder / ".musubi"
         self.lines: list[str] = []
         self._heard = threading.Condition()
@@ -99,6 +100,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
             process.stop()
 
 
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """One `musubi up` for the tests that only look at it or publish something of their own; its folder is `machine.home`."""
+    process = Process(tmp_path_factory.mktemp("machine"), "up").says("ready")
+    yield process
+    process.stop()
+
+
 def musubi(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([MUSUBI, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
@@ -114,8 +123,14 @@ def municipality(subject: str, name: str) -> str:
 
 
 def names_of_municipalities(address: str) -> set[str]:
-    answer = httpx.get(f"{address}/api/needs/v1/municipalities", params={"limit": 100}, trust_env=False)
-    return {item["names"]["en"] for item in answer.json()["items"]}
+    names: set[str] = set()
+    query: dict[str, str | int] = {"limit": 100}
+    while True:
+        answer = httpx.get(f"{address}/api/needs/v1/municipalities", params=query, trust_env=False).json()
+        names |= {item["names"]["en"] for item in answer["items"]}
+        if not answer["next"]:
+            return names
+        query["cursor"] = answer["next"]
 
 
 def test_the_demo_shows_what_is_stored_and_cleans_up(tmp_path: Path) -> None:
@@ -165,15 +180,14 @@ def test_what_was_stored_is_there_after_a_stop_and_after_a_kill(start: Start, tm
     assert with_old_key.status_code in (401, 403)
 
 
-def test_a_second_one_on_the_same_folder_says_who_holds_it(start: Start, tmp_path: Path) -> None:
-    machine = start("up").says("ready")
-    second = musubi(tmp_path, "up", "--port", "0")
+def test_a_second_one_on_the_same_folder_says_who_holds_it(machine: Process) -> None:
+    second = musubi(machine.home, "up", "--port", "0")
     assert second.returncode == 1
     assert str(machine.process.pid) in second.stderr and machine.running.address in second.stderr
     assert "Traceback" not in second.stderr
 
 
-def test_a_taken_port_is_said(start: Start, tmp_path: Path) -> None:
+def test_a_taken_port_is_said(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -183,15 +197,14 @@ def test_a_taken_port_is_said(start: Start, tmp_path: Path) -> None:
     assert f"Port {port} is taken" in done.stderr and "--port 0" in done.stderr
 
 
-def test_each_bad_line_is_named_and_the_good_ones_are_accepted(start: Start, tmp_path: Path) -> None:
-    machine = start("up").says("ready")
+def test_each_bad_line_is_named_and_the_good_ones_are_accepted(machine: Process) -> None:
     negative = json.loads(municipality("n", "Negative"))
     negative["data"]["population"] = -5
     unknown = {**json.loads(municipality("u", "Unknown")), "type": "municipality.submitted.v9"}
     lines = [municipality("a", "Alpha"), "no json", json.dumps(negative), json.dumps(unknown), "17", municipality("b", "Beta")]
-    (tmp_path / "mixed.ndjson").write_text("\n".join(lines))
+    (machine.home / "mixed.ndjson").write_text("\n".join(lines))
 
-    done = musubi(tmp_path, "publish", "mixed.ndjson", "--json")
+    done = musubi(machine.home, "publish", "mixed.ndjson", "--json")
     results = {said["number"]: said for said in map(json.loads, done.stdout.splitlines())}
     assert done.returncode == 1
     assert {number: said["status"] for number, said in results.items()} == {
@@ -199,25 +212,23 @@ def test_each_bad_line_is_named_and_the_good_ones_are_accepted(start: Start, tmp
     }  # fmt: skip
     assert results[3]["errors"][0]["pointer"] == "/data/population"
     assert results[4]["errors"][0]["pointer"] == "/type"
-    assert names_of_municipalities(machine.running.address) == {"Alpha", "Beta"}
+    assert names_of_municipalities(machine.running.address) >= {"Alpha", "Beta"}
 
-    for_people = musubi(tmp_path, "publish", "mixed.ndjson").stdout.splitlines()
+    for_people = musubi(machine.home, "publish", "mixed.ndjson").stdout.splitlines()
     assert len(for_people) == 6
     assert for_people[0].split("\t")[2] == "repeat"
     assert "/data/population" in for_people[2]
 
 
-def test_more_than_a_request_holds_is_sent_in_several(start: Start, tmp_path: Path) -> None:
-    start("up").says("ready")
-    (tmp_path / "many.ndjson").write_text("\n".join(municipality(f"c{n}", f"City {n}") for n in range(250)))
-    done = musubi(tmp_path, "publish", "many.ndjson")
+def test_more_than_a_request_holds_is_sent_in_several(machine: Process) -> None:
+    (machine.home / "many.ndjson").write_text("\n".join(municipality(f"c{n}", f"City {n}") for n in range(250)))
+    done = musubi(machine.home, "publish", "many.ndjson")
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 250
     assert "250 accepted" in done.stderr
 
 
-def test_only_this_machine_and_only_the_owner_can_reach_it(start: Start) -> None:
-    machine = start("up").says("ready")
+def test_only_this_machine_and_only_the_owner_can_reach_it(machine: Process) -> None:
     port = int(machine.running.address.rpartition(":")[2])
     assert stat.S_IMODE((machine.folder / run_file.FILE).stat().st_mode) == 0o600
     assert stat.S_IMODE((machine.folder / "postgres").stat().st_mode) == 0o700
@@ -232,19 +243,17 @@ def test_only_this_machine_and_only_the_owner_can_reach_it(start: Start) -> None
     assert foreign.status_code == 403
 
 
-def test_status_and_new_links_come_from_the_running_one(start: Start, tmp_path: Path) -> None:
-    machine = start("up").says("ready")
-    status = json.loads(musubi(tmp_path, "status", "--json").stdout)
+def test_status_and_new_links_come_from_the_running_one(machine: Process) -> None:
+    status = json.loads(musubi(machine.home, "status", "--json").stdout)
     assert (status["running"], status["address"], status["pid"]) == (True, machine.running.address, machine.process.pid)
     assert set(status["services"]) == {"needs", "catalog", "matching", "notify"}
-    links = json.loads(musubi(tmp_path, "links", "--json").stdout)
+    links = json.loads(musubi(machine.home, "links", "--json").stdout)
     assert [link["role"] for link in links] == ["office", "secretariat", "operator"]
     for link in links:
         assert httpx.get(link["url"], trust_env=False).status_code == 200
 
 
-async def test_a_services_role_cannot_read_anothers_tables(start: Start) -> None:
-    machine = start("up").says("ready")
+async def test_a_services_role_cannot_read_anothers_tables(machine: Process) -> None:
     connection = await asyncpg.connect(machine.running.postgres["needs"])
     try:
         for table in ("catalog.offering", "matching.match", "notify.delivery", "identity.session"):
