@@ -69,7 +69,7 @@ def need(subject: str = "street-lighting", municipality: str = "haiphong", **fie
 def company(subject: str = "akari", **fields: Any) -> CloudEvent:
     """An invented company in Japan."""
     data = {
-        "names": {"en": "Akari Works (example)", "ja": "あかり製作所（例）"},
+        "names": {"en": "Akari Works", "ja": "あかり製作所"},
         "country": "JP",
         "languages": ["ja", "en"],
         "contacts": [
@@ -84,7 +84,7 @@ def offering(subject: str = "road-60", company: str = "akari", **fields: Any) ->
     """An LED street lamp with three price tiers in dollars, delivered to Viet Nam within 90 days."""
     data = {
         "company": company,
-        "names": {"en": "Akari Road 60 (example)", "ja": "あかりロード60（例）"},
+        "names": {"en": "Akari Road 60", "ja": "あかりロード60"},
         "technologies": ["lighting.street_led"],
         "unit": "lamp",
         "attributes": [

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, ConsoleMessage, Page, Request
 
+from common.language_choice import COOKIE as LANGUAGE_COOKIE
 from common.permissions import Role
 from tests.browser.site import Site
 
@@ -47,7 +48,12 @@ async def looking(
         java_script_enabled=script,
     )
     if role:
-        await context.add_cookies([{"name": "musubi", "value": site.sessions[role], "url": site.origin}])
+        await context.add_cookies(
+            [
+                {"name": "musubi", "value": site.sessions[role], "url": site.origin},
+                {"name": LANGUAGE_COOKIE, "value": language, "url": site.origin},  # else the account's language decides
+            ]
+        )
     page = await context.new_page()
     seen = Looking(page, site)
     page.on("console", seen.note_console)

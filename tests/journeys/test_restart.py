@@ -37,7 +37,7 @@ async def test_killing_the_process_again_and_again_while_the_examples_are_loaded
     for left in KILLED_WITH_LEFT:
         async with life(any_kafka, postgres, smtp) as (process, partner):
             loading = asyncio.create_task(load(partner, requests))
-            await eventually(lambda: remaining(requests), lambda n, most=left * in_all: n <= most, every=0.005)
+            await eventually(lambda: remaining(requests, loading), lambda n, most=left * in_all: n <= most, every=0.005)
             await process.kill()
             with suppress(httpx.TransportError):
                 await loading
@@ -87,7 +87,10 @@ async def load(partner: Partner, requests: deque[list[CloudEvent]]) -> None:
         requests.popleft()
 
 
-async def remaining(requests: deque[list[CloudEvent]]) -> int:
+async def remaining(requests: deque[list[CloudEvent]], loading: asyncio.Task[None]) -> int:
+    """How many requests are not answered yet; raises what the loading failed of."""
+    if loading.done():
+        loading.result()
     return len(requests)
 
 
