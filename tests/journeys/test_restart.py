@@ -5,6 +5,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 import httpx
 
@@ -37,7 +38,7 @@ async def test_killing_the_process_again_and_again_while_the_examples_are_loaded
     for left in KILLED_WITH_LEFT:
         async with life(any_kafka, postgres, smtp) as (process, partner):
             loading = asyncio.create_task(load(partner, requests))
-            await eventually(lambda: remaining(requests, loading), lambda n, most=left * in_all: n <= most, every=0.005)
+            await eventually(partial(remaining, requests, loading), lambda n, most=left * in_all: n <= most, every=0.005)
             await process.kill()
             with suppress(httpx.TransportError):
                 await loading
