@@ -1,12 +1,17 @@
 """Matching's handlers on a real database, as the consumer runs them: locks first, one transaction a batch."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
-from common import migrate
+import httpx
+from fastapi import FastAPI
+
+from common import identity, migrate
+from common.auth import COOKIE
 from common.consumer import Arrived
 from common.contracts.catalog import ExchangeRatePublished, OfferingListed
 from common.contracts.matching import ShortlistChanged
@@ -15,15 +20,26 @@ from common.contracts.values import Fact
 from common.due import DutyRunner
 from common.exact_json import load
 from common.message import Event
+from common.permissions import Role
 from common.postgres import Database
+from common.settings import Settings
 from common.telemetry import Telemetry
 from matching import page_store
+from matching.app import create_app
 from matching.domain.circumstances import Circumstances, Rate, day_at
 from matching.domain.shortlist import LENGTH, Rank, judge
 from matching.domain.sides import Need, Offering
 from matching.handlers import DUTIES, HANDLERS, take_locks
 from matching.page_store import Scope
 from tests.facts import event_of
+from tests.partner import NOBODY_LISTENS
+
+ORIGIN = "http://127.0.0.1:8600"
+KINDS: dict[Role, identity.OrganisationKind] = {
+    Role.OFFICER: "municipality",
+    Role.COMPANY: "company",
+    Role.OFFICE: "office",
+}
 
 
 @dataclass
@@ -121,3 +137,44 @@ async def matching_on(dsn: str, clock: Clock) -> AsyncIterator[Matching]:
         yield Matching(database, clock)
     finally:
         await database.close()
+
+
+@dataclass
+class Site:
+    """The whole service: facts go in through its handlers, people read its pages."""
+
+    app: FastAPI
+    matching: Matching
+    dsn: str
+
+    async def reader(self, role: Role, organisation: str, language: str = "en") -> httpx.AsyncClient:
+        """Somebody who has signed in."""
+        now = self.matching.clock.now
+        kind = KINDS[role]
+        async with identity.writing(self.dsn) as tx:
+            await identity.record_organisation(tx, organisation, kind, {"en": organisation}, now=now)
+            account = await identity.create_account(tx, organisation, role, names={"en": "Staff"}, language=language, now=now)
+            token = await identity.begin_session(tx, account, now=now)
+        client = self.anyone(language)
+        client.cookies.set(COOKIE, token)
+        return client
+
+    def anyone(self, language: str = "en") -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"accept-language": language})
+
+
+@asynccontextmanager
+async def site_on(dsn: str, clock: Clock) -> AsyncIterator[Site]:
+    """The service on this database, without a broker."""
+    await identity.prepare(dsn)
+    settings = Settings(postgres=dsn, kafka=NOBODY_LISTENS, local_sign_in=True, migrate=True, public_origin=ORIGIN)
+    app = create_app(settings, clock=clock)
+    async with app.router.lifespan_context(app):
+        yield Site(app, Matching(app.state.service.database, clock), dsn)
+
+
+def words_of(html: str) -> str:
+    """What a reader sees of a page: its text, with single spaces."""
+    text = re.sub(r"<[^>]+>", " ", re.sub(r"(?s)<head>.*?</head>", "", html))
+    return " ".join(text.replace("\u00a0", " ").replace("&nbsp;", " ").split())

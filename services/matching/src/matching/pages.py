@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse
 from common.addresses import CODE, address, known_form, window
 from common.auth import Principal, allowed
 from common.contracts.matching import Match
+from common.contracts.values import Money
 from common.errors import NotFound
 from common.exact_json import load, to_json
 from common.permissions import Action
@@ -19,20 +20,21 @@ from common.transaction import Transaction
 from common.vocabulary import technologies
 from common.web import Pages
 from matching import page_store, store
-from matching.domain.circumstances import Circumstances, day_at
+from matching.domain.circumstances import Circumstances, NoRate, Rate, day_at, rates_between
 from matching.domain.explanation import explained
 from matching.domain.facet import Reason
 from matching.domain.facets import FACETS
 from matching.domain.near_misses import WHO, Blocking, NearMiss, near_miss, near_misses, what_blocks
 from matching.domain.places import wide_field
 from matching.domain.shortlist import judge
-from matching.domain.sides import Need, Offering
+from matching.domain.sides import Need, Offering, Prices
 from matching.domain.words import say
 from matching.page_store import Filter, Scope, Shortlist, ShownOffering
 
 PER_PAGE = 20
 NEAR_MISSES_OF_A_NEED = 6
 NEAR_MISSES_BESIDE_A_PROPOSAL = 3
+RATES_USED = Reason("rates_used", 0, "Exchange rates used: {rates:rates}.", "使った為替レート：{rates:rates}。")
 LABELS = {facet.name: facet.label for facet in FACETS}
 
 Code = Annotated[str | None, Query(pattern=CODE)]
@@ -121,7 +123,8 @@ def routes(service: Service) -> APIRouter:
             missed=missed,
             not_any_more=None if place else near_miss(found.need, shown.offering, circumstances),
             tiers=_tiers(shown.offering),
-            used_rates=_used_rates(match),
+            used_rates=_used_rates(match, shown.offering.prices, found.summary.budget, circumstances),
+            rates_used=RATES_USED,
         )
 
     return router
@@ -177,10 +180,15 @@ def _tiers(offering: Offering) -> list[tuple[Any, Any]]:
     return list(zip(prices.quantities, prices.unit_prices, strict=True)) if prices else []
 
 
-def _used_rates(match: Match | None) -> str:
-    """The exchange rates behind the price facet, as it states them."""
-    rates = [facet.values.get("rates", "") for facet in match.facets if facet.facet == "price"] if match else []
-    return str(rates[0]) if rates else ""
+def _used_rates(
+    match: Match | None, prices: Prices | None, budget: Money | None, circumstances: Circumstances
+) -> tuple[Rate, ...]:
+    """The exchange rates through which the price was compared with the budget."""
+    compared = match is not None and any("rates" in facet.values for facet in match.facets)
+    if not compared or prices is None or budget is None:
+        return ()
+    found = rates_between(prices.currency, budget.currency, circumstances)
+    return () if isinstance(found, NoRate) else found
 
 
 def _says(reason: Reason, values: dict[str, Any], language: str) -> str:
