@@ -50,7 +50,8 @@ class ToSend:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A mail as the operator sees it. `reason` is a text by language, `answer` what the mail server said last."""
+    """A mail as the operator sees it. `reason` is a text by language, `answer` what the mail server said last;
+    `recipient_names` are those of a city or a company (offices have addresses that say who they are)."""
 
     id: UUID
     notification_id: UUID
@@ -65,6 +66,7 @@ class Delivery:
     reason: dict[str, str] | None
     answer: str | None
     finished_at: datetime | None
+    recipient_names: dict[str, str] | None
 
 
 async def plan_mails(tx: Transaction, planned: Sequence[tuple[Issued, bytes]]) -> None:
@@ -155,8 +157,10 @@ async def claim(tx: Transaction, *, limit: int) -> list[ToSend]:
 
 _DELIVERY = """
 select d.id, d.notification_id, n.recipient_id, n.recipient_kind, d.state, d.created_at, d.next_try, d.attempts,
-       d.address, d.subject, d.reason, d.answer, d.finished_at
+       d.address, d.subject, d.reason, d.answer, d.finished_at, coalesce(m.body -> 'names', c.body -> 'names') as recipient_names
 from delivery d join notification n on n.id = d.notification_id
+left join municipality m on n.recipient_kind = 'municipality' and m.id = n.recipient_id
+left join company c on n.recipient_kind = 'company' and c.id = n.recipient_id
 """
 
 
