@@ -1,0 +1,185 @@
+"""How long an event takes through the whole chain under an open load: `python -m bench.chain`.
+
+Four services in four processes, a real Kafka, a real PostgreSQL with fsync. With needs and offerings loaded, events arrive by
+Poisson at 100 a second: 70 % changed offerings, 25 % new needs, 5 % withdrawn offerings, each in a request of its own. For
+every event: from the moment at which it was meant to be sent to the answer "accepted", to the commit by which the shortlists
+that it touches are stored, and, for those that notify somebody, to the commit by which it stands in the inbox. Commit times
+are PostgreSQL's own (`track_commit_timestamp`), so nothing is added to what is measured. Before and after, at the same rate,
+three hops written by hand as thinly as possible (`bench.thin_hops`).
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from bench import chain_load, machine, thin_run
+from bench.chain_times import Times, stored_and_told
+from bench.open_loop import Sent, percentile, poisson
+from musubi import embedded_postgres, topics
+from notify.settings import NotifySettings
+from tests import kafka_server
+from tests.chain import partner_key
+from tests.chain_process import services_in_a_process
+
+SERVICES = ("needs", "catalog", "matching", "notify")
+POSTGRES = {"track_commit_timestamp": "on", "shared_buffers": "256MB", "max_connections": "200"}
+PATIENCE = 60
+"""Seconds after the last event; what has not come through by then counts as not arrived."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table, in milliseconds."""
+
+    what: str
+    events: int
+    p50: float
+    p99: float
+    max: float
+
+    @classmethod
+    def of(cls, what: str, seconds: Sequence[float]) -> "Row":
+        values = [1000 * value for value in seconds]
+        return cls(what, len(values), *(round(percentile(values, share), 1) for share in (0.5, 0.99, 1.0)))
+
+
+def main() -> None:
+    """Measure, print a table and, with `--json FILE`, write everything down."""
+    parser = argparse.ArgumentParser(prog="python -m bench.chain", description=(__doc__ or "").partition(":")[0] + ".")
+    parser.add_argument("--seconds", type=float, default=60, help="how long the load lasts (default 60)")
+    parser.add_argument("--rate", type=float, default=100, help="events a second on average (default 100)")
+    parser.add_argument("--needs", type=int, default=10_000, help="needs loaded before (default 10,000)")
+    parser.add_argument("--offerings", type=int, default=10_000, help="offerings loaded before (default 10,000)")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures with the machine's facts")
+    options = parser.parse_args()
+    found = asyncio.run(measure(options))
+    print(table(found))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1, default=str) + "\n")
+
+
+async def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Everything in temporary folders; nothing is left behind."""
+    facts = machine.facts()
+    async with AsyncExitStack() as stack:
+        postgres = stack.enter_context(embedded_postgres.temporary(settings=POSTGRES)).dsn()
+        kafka = stack.enter_context(kafka_server.running())
+        mails = stack.enter_context(tempfile.TemporaryDirectory(prefix="musubi-bench-"))
+        topics.apply(kafka)
+        thin_run.make_topics(kafka)
+        settings = NotifySettings(
+            postgres=postgres,
+            kafka=kafka,
+            migrate=True,
+            log_level="ERROR",
+            mail_folder=Path(mails),
+            public_origin="http://127.0.0.1",
+        )
+        key = await partner_key(postgres)
+        say("starting four services in four processes")
+        origins = {name: (await stack.enter_async_context(services_in_a_process(settings, name))).origin for name in SERVICES}
+        partner = await stack.enter_async_context(chain_load.Partner.speaking(origins, key))
+        world = await load(partner, postgres, options)
+
+        moments = list(poisson(options.rate, options.seconds, options.seed))
+        half = len(moments) // 2
+        say(f"three thin hops, first half: {half} events")
+        thin = await thin_run.measure(kafka, postgres, moments[:half])
+        say(f"the chain: {len(moments)} events in {options.seconds:.0f} s")
+        items = chain_load.stream(world, len(moments))
+        sent = await chain_load.drive_chain(partner, items, moments)
+        times = await stored_and_told(postgres, partner.keys, patience=PATIENCE)
+        say("three thin hops, second half")
+        thin += await thin_run.measure(kafka, postgres, moments[: len(moments) - half])
+    return report(facts, options, items, sent, times, thin, partner.keys)
+
+
+async def load(partner: chain_load.Partner, postgres: str, options: argparse.Namespace) -> chain_load.World:
+    """What is there before: offerings first, then needs; then until all is at rest."""
+    begun = asyncio.get_running_loop().time()
+    world = chain_load.World(seed=options.seed)
+    await partner.send_all(chain_load.before(world, options.offerings))
+    say(f"{options.offerings} offerings accepted after {asyncio.get_running_loop().time() - begun:.0f} s")
+    await chain_load.at_rest(postgres)
+    await partner.send_all(chain_load.needs(world, options.needs))
+    say(f"{options.needs} needs accepted after {asyncio.get_running_loop().time() - begun:.0f} s")
+    await chain_load.at_rest(postgres)
+    say(f"everything at rest after {asyncio.get_running_loop().time() - begun:.0f} s; tables analysed")
+    connection = await asyncpg.connect(postgres)
+    await connection.execute("vacuum analyze")
+    await connection.execute("checkpoint")
+    await connection.close()
+    partner.keys.clear()
+    return world
+
+
+def report(
+    facts: dict[str, Any],
+    options: argparse.Namespace,
+    items: Sequence[chain_load.Item],
+    sent: Sent[str],
+    times: Times,
+    thin: Sequence[Sequence[float]],
+    keys: dict[str, chain_load.Announced],
+) -> dict[str, Any]:
+    """The figures of one run. Latencies count from the moment at which an event was meant to be sent."""
+    kinds = Counter(item.kind for item in items)
+    rows = [
+        Row.of("chain: accepted (answered)", [sent.answered[i] - sent.meant[i] for i in sent.answered]),
+        Row.of("chain: shortlists stored", [times.stored[i] - sent.meant[i] for i in times.stored]),
+        Row.of("chain: in the inbox", [times.told[i] - sent.meant[i] for i in times.told]),
+        *(Row.of(f"thin: {hop} hop{'s' if hop > 1 else ''}", [hops[hop - 1] for hops in thin]) for hop in (1, 2, 3)),
+    ]
+    by_kind = [
+        Row.of(
+            f"shortlists stored: {kind}",
+            [times.stored[i.id] - sent.meant[i.id] for i in items if i.kind == kind and i.id in times.stored],
+        )
+        for kind in kinds
+    ]
+    return {
+        "machine": facts,
+        "options": {k: v for k, v in vars(options).items() if k != "json"},
+        "events": dict(kinds),
+        "failed": sent.failed,
+        "not_stored_in_time": len(keys.keys() - times.stored.keys()),
+        "changed_a_list": times.changed,
+        "rows": [asdict(row) for row in rows],
+        "by_kind": [asdict(row) for row in by_kind],
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """For people."""
+    facts, options = found["machine"], found["options"]
+    head = (
+        f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gb']} GB, Python {facts['python']}, "
+        f"load before {facts['load_before']}\n"
+        f"{options['needs']} needs, {options['offerings']} offerings; {options['rate']:g} events/s for {options['seconds']:g} s: "
+        + ", ".join(f"{n} {kind}" for kind, n in found["events"].items())
+        + f"\nfailed {len(found['failed'])}, not stored in time {found['not_stored_in_time']}, "
+        f"lists announced {found['changed_a_list']}\n"
+    )
+    lines = [f"{'milliseconds':<34}{'events':>8}{'p50':>9}{'p99':>9}{'max':>9}"]
+    lines += [f"{r['what']:<34}{r['events']:>8}{r['p50']:>9}{r['p99']:>9}{r['max']:>9}" for r in found["rows"] + found["by_kind"]]
+    return head + "\n".join(lines)
+
+
+def say(words: str) -> None:
+    """Progress goes beside the result."""
+    print(f"  {words}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
