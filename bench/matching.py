@@ -1,10 +1,12 @@
 """What matching costs at 10,000 needs and 10,000 offerings: one pair, one event, one search. `python -m bench.matching [size]`
 
-Handlers run as in the service: on PostgreSQL, one transaction each, with the outbox but without a broker.
+Handlers run as in the service: on PostgreSQL, one transaction each, with the outbox but without a broker. CPU is said beside
+the time on the clock, for this process and for PostgreSQL: on a busy machine only that can be compared.
 """
 
 import asyncio
 import contextlib
+import os
 import statistics
 import sys
 import time
@@ -12,6 +14,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from importlib.resources import files
+from pathlib import Path
 
 import asyncpg
 
@@ -69,14 +72,36 @@ async def migrated(dsn: str) -> AsyncIterator[Database]:
         await database.close()
 
 
-async def load(database: Database, world: World, size: int) -> None:
+class Cpu:
+    """Seconds of CPU since it was made: of this process, and of a PostgreSQL server with all its sessions."""
+
+    def __init__(self, postmaster: int) -> None:
+        self._postmaster = postmaster
+        self._ours, self._theirs = time.process_time(), self._server()
+
+    def each(self, n: int) -> str:
+        ours, theirs = time.process_time() - self._ours, self._server() - self._theirs
+        return f"CPU each: Python {1000 * ours / n:.1f} ms, PostgreSQL {1000 * theirs / n:.1f} ms"
+
+    def _server(self) -> float:
+        """Sessions that ended are not counted; the benchmark keeps its own."""
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = stat.read_text().rpartition(") ")[2].split()
+                if self._postmaster in (int(fields[1]), int(stat.parent.name)):
+                    ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+async def load(database: Database, world: World, size: int, postmaster: int) -> None:
     await handle(database, world.rates())
     for make, what in ((world.offering, "offerings"), (world.need, "needs")):
-        begun = time.perf_counter()
+        begun, cpu = time.perf_counter(), Cpu(postmaster)
         for _ in range(0, size, LOADED_AT_ONCE):
             await handle(database, [make() for _ in range(min(LOADED_AT_ONCE, size))])
         taken = time.perf_counter() - begun
-        print(f"{size:,} {what} loaded in {taken:.1f} s, {1000 * taken / size:.2f} ms each")
+        print(f"{size:,} {what} loaded in {taken:.1f} s, {1000 * taken / size:.2f} ms each; {cpu.each(size)}")
     async with database.connection() as connection:
         await connection.execute("analyze")
 
@@ -110,8 +135,9 @@ def tell(what: str, seconds: list[float], announced: int) -> None:
     )
 
 
-async def stream(database: Database, world: World) -> None:
+async def stream(database: Database, world: World, postmaster: int) -> None:
     """One event a transaction, as at low load."""
+    cpu = Cpu(postmaster)
     taken: dict[str, list[float]] = {}
     announced: Counter[str] = Counter()
     sizes: list[int] = []
@@ -127,6 +153,7 @@ async def stream(database: Database, world: World) -> None:
         tell(what, seconds, announced[what])
     everything = [one for seconds in taken.values() for one in seconds]
     tell("the stream (70 % changed, 25 % new needs, 5 % withdrawn)", everything, sum(announced.values()))
+    print(f"the stream's {cpu.each(EVENTS)}")
     print(f"an announced list has {statistics.fmean(sizes):,.0f} bytes on average")
 
 
@@ -137,11 +164,11 @@ async def main(size: int) -> None:
         await connection.close()
         async with migrated(server.dsn("bench")) as database:
             world = World(today=utc_now().date())
-            await load(database, world, size)
+            await load(database, world, size, server.pid())
             async with database.reading() as tx:
                 today = Circumstances(world.today, await store.rates(tx))
                 await one_pair(tx, list(world.needs.values())[:100], today)
-            await stream(database, world)
+            await stream(database, world, server.pid())
 
 
 if __name__ == "__main__":

@@ -169,15 +169,15 @@ class World:
         return self.withdraw(offering) if throw < 0.30 else self.change_offering(offering)
 
     def change_offering(self, offering: OfferingListed) -> OfferingListed:
-        """Prices move most; then lead times, texts, countries and what is stated of the product."""
+        """Prices and texts change most; then lead times, countries and what is stated of the product."""
         throw = self._random.random()
-        if throw < 0.5:
+        if throw < 0.4:
             changes: dict[str, Any] = {"prices": self._moved(offering)}
         elif throw < 0.7:
-            changes = {"lead_time_days": self._lead_time()}
-        elif throw < 0.85:
             changes = {"text": {"en": f"Text {self._random.randrange(10**6)}"}}
-        elif throw < 0.95:
+        elif throw < 0.85:
+            changes = {"lead_time_days": self._lead_time()}
+        elif throw < 0.93:
             changes = self._reach(offering.company.country)
         else:
             changes = {"attributes": self._attributes(offering.technologies[0])}
