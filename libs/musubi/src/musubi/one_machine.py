@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from common import identity
 from common.clock import utc_now
 from common.contracts.registry import TOPICS
+from common.migrate import ChangedMigration
 from common.settings import Settings
 from common.telemetry import Telemetry
 from musubi import embedded_postgres, roles, run_file, topics
@@ -93,7 +94,11 @@ async def running(folder: Path, port: int) -> AsyncIterator[OneMachine]:
         address = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
         key = await stack.enter_async_context(_partner_key(folder, databases.identity))
         apps = _applications(databases, kafka, address, folder, log)
-        await stack.enter_async_context(side_by_side(partial(app.router.lifespan_context, app) for app in apps.values()))
+        try:
+            await stack.enter_async_context(side_by_side(partial(app.router.lifespan_context, app) for app in apps.values()))
+        except ChangedMigration as error:
+            advice = f"The data in {folder} belongs to another version of Musubi ({error}). Use another folder: --folder FOLDER."
+            raise CannotStart(advice) from error
         serving = await stack.enter_async_context(_serving(OneOrigin(apps), listener))
         run_file.write(folder, Running(address, os.getpid(), kafka.incarnation, key, databases.by_name))
         stack.callback(run_file.remove, folder)
