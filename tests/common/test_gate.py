@@ -39,7 +39,7 @@ class World(RuleBasedStateMachine):
 
     def lanes(self) -> dict[LaneKey, Lane]:
         return {
-            LaneKey("t", key): Lane(self.cursor[key], min(self.parked[key], default=None))
+            ("t", key): Lane(self.cursor[key], min(self.parked[key], default=None))
             for key in KEYS
             if self.cursor[key] or self.parked[key]
         }

@@ -137,12 +137,8 @@ class Consumer:
         self, reached: Mapping[LaneKey, int], lanes: Mapping[LaneKey, gate.Lane], waiting: Sequence[gate.Parked]
     ) -> dict[LaneKey, int]:
         """State topics: the keys whose newer version took effect while an older one waited."""
-        waits = {item.event[:2] for item in waiting}
-        return {
-            where: last
-            for where, last in reached.items()
-            if where.topic not in self._dense and (where in waits or (where in lanes and lanes[where].head is not None))
-        }
+        held = {item.event[:2] for item in waiting} | {where for where, lane in lanes.items() if lane.head is not None}
+        return {where: reached[where] for where in held if where[0] not in self._dense and where in reached}
 
     # what operators see ----------------------------------------------------------------------------------------------
     def _count(self, plan: gate.Plan, done: Sequence[Event], waiting: Sequence[gate.Parked], broken: Sequence[Broken]) -> None:

@@ -49,12 +49,12 @@ async def append(tx: Transaction) -> Batch | None:
     for event in tx.emitted:
         where = (event.topic, event.key)
         upcoming[where] = sequence = upcoming[where] + 1
-        numbered.append(event._replace(sequence=sequence))
+        numbered.append(Event(event.topic, event.key, sequence, *event[3:]))
     batch: int = await tx.fetchval("insert into unsent default values returning batch")
     await tx.connection.copy_records_to_table(
         "outbox",
         columns=_COLUMNS,
-        records=[(batch, n, *event[:4], *event[4:7], *event[7:]) for n, event in enumerate(numbered)],
+        records=[(batch, n, *event) for n, event in enumerate(numbered)],
     )
     return Batch(batch, numbered)
 

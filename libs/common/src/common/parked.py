@@ -12,7 +12,8 @@ async def park(tx: Transaction, group: str, parked: Iterable[Parked]) -> None:
     await tx.executemany(
         """insert into parked (grp, topic, key, sequence, event_id, type, source, time, body, trace, correlation_id,
             causation_id, reason, pointer, error, attempts, first_at, next_try)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::timestamptz, $17::timestamptz + interval '1 second')
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+            $17::timestamptz, $17::timestamptz + interval '1 second')
         on conflict do nothing""",
         [
             (
@@ -30,7 +31,7 @@ async def supersede(tx: Transaction, group: str, reached: Mapping[LaneKey, int])
         """update parked as p set reason = 'superseded'
         from unnest($2::text[], $3::text[], $4::bigint[]) as x(topic, key, last)
         where p.grp = $1 and p.topic = x.topic and p.key = x.key and p.sequence <= x.last and p.reason <> 'superseded'""",
-        group, [where.topic for where in reached], [where.key for where in reached], list(reached.values()),
+        group, [topic for topic, _ in reached], [key for _, key in reached], list(reached.values()),
     )  # fmt: skip
     return int(result.split()[-1])
 

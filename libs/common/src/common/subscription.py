@@ -142,6 +142,7 @@ class Subscription(ConsumerRebalanceListener):
                     claims = await cursors.claim(tx, self._consumer.group, self._owned.incarnation, missing)
                 for claim in claims:
                     self._owned.generations[claim.partition] = claim.generation
+                    self._owned.next[claim.partition] = claim.offset
                     self._seek(claim.partition, claim.offset)
             return missing
 
@@ -176,8 +177,13 @@ class Subscription(ConsumerRebalanceListener):
             if claimed:  # they were sought to the stored offset and come again
                 records = [record for record in records if Partition(record.topic, record.partition) not in claimed]
                 after = {part: offset for part, offset in after.items() if part not in claimed}
+            stored = self._owned.next
+            if any(first[part] < stored.get(part, 0) for part in after):  # fetched before that seek
+                records = [r for r in records if r.offset >= stored.get(Partition(r.topic, r.partition), 0)]
+                after = {part: max(offset, stored.get(part, 0)) for part, offset in after.items()}
             if records:
                 await self._consumer.store(records, after, self._owned, patient=self._failures[share] < PATIENCE)
+                stored |= after
         except Exception as error:  # noqa: BLE001  whatever it was: nothing is committed, so go back and try again
             self._failures[share] += 1  # a count for each share: the other one's success says nothing about this one
             await self._go_back(first, error, self._failures[share])

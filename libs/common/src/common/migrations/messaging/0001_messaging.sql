@@ -55,12 +55,13 @@ create table consumer_offset (
     primary key (grp, topic, part)
 ) with (fillfactor = 50);
 
--- The last event of each key that took effect.
+-- The last event of each key that took effect, and the one before: a cursor moves only from where its reader found it.
 create table inbox_cursor (
-    grp   text collate "C" not null,
-    topic text collate "C" not null,
-    key   text collate "C" not null,
-    last  bigint not null,
+    grp    text collate "C" not null,
+    topic  text collate "C" not null,
+    key    text collate "C" not null,
+    before bigint not null,
+    last   bigint not null,
     primary key (grp, topic, key)
 ) with (fillfactor = 70);
 

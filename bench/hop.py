@@ -1,0 +1,177 @@
+"""How fast is one hop with the whole promise, against the thinnest hop written by hand?
+
+A hop consumes, upserts one row and announces one event. `python -m bench.hop [--events 60000] [--rounds 3]` starts a Kafka and a
+PostgreSQL of its own (fsync on), lets both kinds of hop work through the same records in turn, and prints a table and JSON. What
+counts is the ratio in one run: the figures alone say as much about the machine.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+
+import asyncpg
+from aiokafka import ConsumerRecord
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from bench import hop_event, hop_thin, machine
+from bench.hop_event import FACTS, IN, PARTITIONS, STATE_TABLE, TOPICS, UPSERT, NeedChanged, NeedIndexed
+from bench.hop_thin import Speed
+from common import migrate
+from common.broker import Broker
+from common.consumer import Arrived, Consumer
+from common.cursors import Ownership, Partition
+from common.exact_json import dump
+from common.postgres import Database
+from common.publisher import Publisher
+from common.relay import Relay
+from common.subscription import Subscription
+from common.telemetry import Telemetry
+from common.transaction import Transaction
+from musubi import embedded_postgres, topics
+from tests import kafka_server
+
+SCHEMA = "bench_full"
+SAMPLING = 0.01
+GOAL = 0.8
+
+
+class Discard(SpanExporter):
+    """Takes spans as a collector would, and forgets them."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return SpanExportResult.SUCCESS
+
+
+class Timed(Consumer):
+    """Notes when the first batch began, by wall clock and by CPU, and counts records."""
+
+    begun: tuple[float, float] | None = None
+    taken = 0
+
+    async def store(
+        self, records: Sequence[ConsumerRecord], after: Mapping[Partition, int], owned: Ownership, *, patient: bool
+    ) -> None:
+        self.begun = self.begun or (time.perf_counter(), time.process_time())
+        await super().store(records, after, owned, patient=patient)
+        self.taken += len(records)
+
+
+async def index_needs(arrived: Sequence[Arrived[NeedChanged]], tx: Transaction) -> None:
+    """The handler: keep the newest state of each need, announce that it was indexed."""
+    state: dict[str, str] = {}
+    for event, need in ((item.event, item.data) for item in arrived):
+        body = dump(need)
+        state[need.id] = body.decode()
+        tx.emit_json(NeedIndexed, need.id, body, cause=event)
+    await tx.execute(UPSERT, list(state), list(state.values()))
+
+
+async def run_full(kafka: str, postgres: str, events: int) -> Speed:
+    """Take in so many events from empty tables, with everything that the services have."""
+    await _empty_tables(postgres)
+    group = f"full-{time.time_ns()}"
+    told = Telemetry("bench", sampling=SAMPLING, processors=[BatchSpanProcessor(Discard())], log_level="WARNING")
+    broker = Broker(kafka)
+    relay = Relay(postgres, SCHEMA, broker, told)
+    database = Database(postgres, SCHEMA, announce=relay.announce)
+    await database.open()
+    consumer = Timed(database, group, {NeedChanged: index_needs}, told, facts=FACTS, topics=TOPICS)
+    tasks = [asyncio.create_task(relay.run())]
+    while not relay.leading:  # noqa: ASYNC110  nothing to wait on, and the clock does not run yet
+        await asyncio.sleep(0.02)
+    tasks.append(asyncio.create_task(Subscription(consumer, broker, told).run()))
+    handled = {"topic": IN, "outcome": "handled"}
+    while consumer.taken < events or told.registry.get_sample_value("musubi_events_total", handled) != events:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    async with database.connection() as connection:
+        while await connection.fetchval("select exists (select from unsent)"):  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+        assert consumer.begun
+        speed = Speed(
+            events / (time.perf_counter() - consumer.begun[0]), 1e6 * (time.process_time() - consumer.begun[1]) / events
+        )
+        assert await connection.fetchval("select count(*) from outbox") == events
+        assert not await connection.fetchval("select count(*) from parked")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await database.close()
+    told.close()
+    return speed
+
+
+async def _empty_tables(postgres: str) -> None:
+    connection = await asyncpg.connect(postgres)
+    await connection.execute(f"drop schema if exists {SCHEMA} cascade")
+    await migrate.apply(postgres, SCHEMA, {"messaging": files("common") / "migrations" / "messaging"})
+    await connection.execute(f"set search_path = {SCHEMA}")
+    await connection.execute(STATE_TABLE)
+    await connection.execute("checkpoint")
+    await connection.close()
+
+
+async def _fill(kafka: str, events: int, keys: int) -> None:
+    topics.apply(kafka, TOPICS.values())
+    publisher = Publisher(kafka, deadline=60)
+    batch = []
+    for event in hop_event.events(events, keys, sampling=SAMPLING):
+        batch.append(event)
+        if len(batch) == 2000:
+            await publisher.publish(batch)
+            batch = []
+    await publisher.publish(batch)
+    await publisher.close()
+
+
+async def measure(kafka: str, postgres: str, events: int, keys: int, rounds: int) -> dict[str, object]:
+    """Both hops in turn, so many rounds; medians, and the median of the rounds' ratios."""
+    await _fill(kafka, events, keys)
+    thin: list[Speed] = []
+    full: list[Speed] = []
+    for _ in range(rounds):
+        thin.append(await hop_thin.run(kafka, postgres, events))
+        full.append(await run_full(kafka, postgres, events))
+    ratios = [fast.rate / slow.rate for slow, fast in zip(thin, full, strict=True)]
+    return {
+        "keys": keys,
+        "thin_per_second": round(statistics.median(speed.rate for speed in thin)),
+        "full_per_second": round(statistics.median(speed.rate for speed in full)),
+        "thin_cpu_us": round(statistics.median(speed.cpu for speed in thin), 1),
+        "full_cpu_us": round(statistics.median(speed.cpu for speed in full), 1),
+        "ratio": round(statistics.median(ratios), 2),
+        "ratios": [round(ratio, 2) for ratio in ratios],
+    }
+
+
+async def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--events", type=int, default=60_000)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--keys", type=int, nargs="+", default=[20_000, 200])
+    chosen = options.parse_args()
+    about = machine.facts()
+    results = []
+    for keys in chosen.keys:
+        with kafka_server.running() as kafka, embedded_postgres.temporary() as postgres:
+            results.append(await measure(kafka, postgres.dsn(), chosen.events, keys, chosen.rounds))
+    print(
+        f"{chosen.events:,} events, {PARTITIONS} partitions, {chosen.rounds} rounds, {SAMPLING:.0%} of traces sampled; medians\n"
+    )
+    print(f"{'keys':>8} {'thin ev/s':>10} {'full ev/s':>10} {'thin CPU':>9} {'full CPU':>9} {'ratio':>6}   ratios of the rounds")
+    for row in results:
+        print(
+            f"{row['keys']:>8,} {row['thin_per_second']:>10,} {row['full_per_second']:>10,} {row['thin_cpu_us']:>6} us"
+            f" {row['full_cpu_us']:>6} us {row['ratio']:>6}   {row['ratios']}"
+        )
+    print(f"\ngoal: ratio at least {GOAL}\n")
+    print(json.dumps({"benchmark": "hop", "machine": about, "events": chosen.events, "goal": GOAL, "results": results}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
