@@ -29,7 +29,7 @@ from common.postgres import Database
 from common.transaction import Transaction
 from matching import store
 from matching.domain.circumstances import Circumstances
-from matching.domain.places import field
+from matching.domain.places import steps
 from matching.domain.shortlist import judge
 from matching.domain.sides import Need
 from matching.handlers import HANDLERS, take_locks
@@ -112,7 +112,7 @@ async def one_pair(tx: Transaction, needs: Sequence[NeedPosted], today: Circumst
     for fact in needs:
         need = Need.of(fact)
         begun = time.perf_counter()
-        candidates = await store.offerings_in(tx, field(need))
+        candidates = await store.offerings_in(tx, steps(need)[-1].field)
         read = time.perf_counter()
         passed += sum(judge(need, offering, today) is not None for offering in candidates)
         judging += time.perf_counter() - read

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bench.workload import World
 from matching.domain.circumstances import Circumstances
-from matching.domain.places import field, fields_of, places
+from matching.domain.places import fields_of, places, steps, wide_field
 from matching.domain.shortlist import LENGTH, Rank, after_changes, entry_score, judge, shortlist
 from matching.domain.sides import Need, Offering
 from tests.matching.pairs import NOW, circumstances_of, need, offering
@@ -83,4 +83,5 @@ def test_no_offering_earns_more_in_a_place_than_the_place_says(seed: int) -> Non
             judged = judge(one, other, circumstances)
             if judged is not None:
                 assert judged.rank.score <= bounds[one.technology, one.unit, one.country]
-                assert field(one) in fields_of(other)
+                assert {wide_field(one), steps(one)[-1].field} <= set(fields_of(other))
+                assert judged.rank.score <= next(step.most for step in steps(one) if step.field in fields_of(other))

@@ -178,15 +178,15 @@ async def save_offerings(tx: Transaction, rows: Sequence[OfferingRow]) -> None:
     rows = sorted(rows, key=lambda row: row.offering.id)
     await tx.execute(
         """insert into offering (id, groups, fields, currency, judged, names, company, trace)
-        select id, string_to_array(groups, ' '), coalesce(string_to_array(nullif(fields, ''), ' '), '{}'), currency, judged,
+        select id, string_to_array(groups, ','), coalesce(string_to_array(nullif(fields, ''), ','), '{}'), currency, judged,
             names, company, trace
         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::json[], $6::json[], $7::json[], $8::bytea[])
             as x(id, groups, fields, currency, judged, names, company, trace)
         on conflict (id) do update set groups = excluded.groups, fields = excluded.fields, currency = excluded.currency,
             judged = excluded.judged, names = excluded.names, company = excluded.company, trace = excluded.trace""",
         [row.offering.id for row in rows],
-        [" ".join(sorted(row.offering.groups)) for row in rows],
-        [" ".join(fields_of(row.offering)) for row in rows],
+        [",".join(sorted(row.offering.groups)) for row in rows],
+        [",".join(fields_of(row.offering)) for row in rows],
         [row.offering.prices.currency if row.offering.prices else "" for row in rows],
         [_json(row.offering) for row in rows],
         [row.names for row in rows],

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from common import vocabulary
 from matching.domain.circumstances import Circumstances
-from matching.domain.facets import COUNTRY, POSSIBLE, TECHNOLOGY
+from matching.domain.facets import COUNTRY, OF_INTEREST, POSSIBLE, SAME_GROUP, TECHNOLOGY
 from matching.domain.sides import Need, Offering
 
 
@@ -24,14 +24,26 @@ class Place(NamedTuple):
     most: int
 
 
-def field(need: Need) -> str:
-    """Where offerings for this need are looked for: "lighting/lamp/VN"."""
-    return f"{wide_field(need)}/{need.country}"
-
-
 def wide_field(need: Need) -> str:
-    """The same without the country: "lighting/lamp"."""
+    """All offerings of the need's group and unit, whatever their countries: "lighting/lamp"."""
     return f"{need.group}/{need.unit}"
+
+
+class Step(NamedTuple):
+    """A part of a search: the field to look in, and the score that no offering can exceed that is not in an earlier one."""
+
+    field: str
+    most: int
+
+
+def steps(need: Need) -> tuple[Step, ...]:
+    """Where to look for the need's offerings, the most promising first; the last field holds all that may be proposed."""
+    other = POSSIBLE - TECHNOLOGY.possible + SAME_GROUP.points
+    return (
+        Step(f"{need.technology}/{need.country}/served", POSSIBLE),
+        Step(f"{need.technology}/{need.country}/of interest", POSSIBLE - COUNTRY.possible + OF_INTEREST.points),
+        Step(f"{wide_field(need)}/{need.country}", other),
+    )
 
 
 def fields_of(offering: Offering) -> list[str]:
@@ -39,7 +51,11 @@ def fields_of(offering: Offering) -> list[str]:
     if not offering.listed:
         return []
     wide = [f"{group}/{offering.unit}" for group in sorted(offering.groups)]
-    return wide + [f"{one}/{country}" for one in wide for country in sorted(offering.reach)]
+    found = wide + [f"{one}/{country}" for one in wide for country in sorted(offering.reach)]
+    for technology in offering.technologies:
+        found += [f"{technology}/{country}/served" for country in sorted(offering.serves)]
+        found += [f"{technology}/{country}/of interest" for country in sorted(offering.interested_in - offering.serves)]
+    return found
 
 
 def places(offering: Offering) -> Iterator[Place]:

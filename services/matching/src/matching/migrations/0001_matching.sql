@@ -25,7 +25,7 @@ create index need_by_municipality on need (municipality_id);
 create table offering (
     id          text collate "C" primary key,
     groups      text[] not null,                      -- technology groups
-    fields      text[] not null,                      -- where it may be looked for: "group/unit" and "group/unit/country"; none if withdrawn
+    fields      text[] not null,                      -- where it is looked for (see domain/places.py); none if withdrawn
     currency    text collate "C" not null,            -- of its prices; empty where none are stated
     judged      json not null,
     names       json not null,
