@@ -1,5 +1,6 @@
 """Duties: done when their time has come by the service's clock, once, and again later if they failed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -119,3 +120,46 @@ async def test_a_duty_may_plan_itself_anew(database: Database, clock: SetClock) 
         await work_through(runner)
         clock.now += timedelta(days=1)
     assert done == [START, START + timedelta(days=1), START + timedelta(days=2)]
+
+
+async def test_a_duty_and_a_change_of_the_same_thing_do_not_wait_for_each_other(database: Database) -> None:
+    begun, locked = asyncio.Event(), asyncio.Event()
+    done: list[str] = []
+
+    async def lock(tx: Transaction) -> None:
+        await tx.execute("select pg_advisory_xact_lock(7)")
+
+    async def close(duty: Duty, tx: Transaction) -> None:
+        begun.set()
+        await locked.wait()
+        await lock(tx)
+        done.append(duty.key)
+
+    async def change() -> None:
+        async with database.transaction() as tx:
+            await begun.wait()
+            await lock(tx)
+            locked.set()
+            await due.schedule(tx, "n1", "close", tx.now + timedelta(days=1))
+
+    await plan(database, "n1", "close", timedelta(0))
+    runner = DutyRunner(database, {"close": close}, Telemetry("needs"))
+    await asyncio.gather(runner.step(), change())
+    assert done == ["n1"]
+    async with database.reading() as tx:
+        rows = await tx.fetch("select at, attempts from due")
+    assert [tuple(row) for row in rows] == [(START + timedelta(days=1), 0)]
+
+
+async def test_two_processes_share_the_work_and_do_nothing_twice(database: Database) -> None:
+    done: list[str] = []
+
+    async def close(duty: Duty, tx: Transaction) -> None:
+        done.append(duty.key)
+        await tx.execute("select pg_sleep(0.002)")  # so that they meet
+
+    for number in range(40):
+        await plan(database, f"n{number:02}", "close", timedelta(0))
+    runners = [DutyRunner(database, {"close": close}, Telemetry("needs")) for _ in range(4)]
+    await asyncio.gather(*(work_through(runner) for runner in runners))
+    assert sorted(done) == [f"n{number:02}" for number in range(40)]

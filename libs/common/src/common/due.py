@@ -17,6 +17,9 @@ from common.transaction import Transaction
 
 _RETRY_SECONDS = (1, 5, 30, 120, 600)
 _RETRY_LATER_SECONDS = 3600
+_DUTY_LOCK = 0x64757479
+_LOOKED_AT = 16
+"""So many duties are looked at for one that nobody works on: as many processes as can usefully share the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Duty:
 
 
 DutyHandler = Callable[[Duty, Transaction], Awaitable[None]]
+"""Does what is due. While it waits for its locks, its duty may be moved or cancelled: it looks whether there is still something
+to do."""
 
 
 def duty_id(key: str, kind: str, at: datetime) -> str:
@@ -86,6 +91,7 @@ class DutyRunner:
                 attributes = {telemetry.DUTY_KIND: duty.kind}
                 with self._told.span(f"{telemetry.DUTY} {duty.kind}", parent=b"", kind=SpanKind.INTERNAL, attributes=attributes):
                     await self._handlers[duty.kind](duty, tx)
+                await _done(tx, duty)
         except Exception as error:
             if duty is None:
                 raise
@@ -97,15 +103,18 @@ class DutyRunner:
         return True
 
     async def _claim(self, tx: Transaction) -> Duty | None:
-        # Deleted before the handler runs, so that the handler can schedule the same key and kind again.
-        row = await tx.fetchrow(
-            """delete from due where (key, kind) in (
-                select key, kind from due where next_try <= $1 and kind = any($2::text[])
-                order by next_try for update skip locked limit 1
-            ) returning key, kind, at""",
-            tx.now, list(self._handlers),
-        )  # fmt: skip
-        return Duty(duty_id(row["key"], row["kind"], row["at"]), row["key"], row["kind"], row["at"]) if row else None
+        # An advisory lock, not the row's: a handler that changes the same thing holds what ours waits for, and then writes this
+        # row (`schedule`). With the row locked here, each would wait for the other.
+        while row := await tx.fetchrow(
+            """with waiting as materialized (
+                select key, kind, at from due where next_try <= $1 and kind = any($2::text[]) order by next_try limit $3
+            ) select key, kind, at from waiting where pg_try_advisory_xact_lock($4, hashtext(kind || ' ' || key)) limit 1""",
+            tx.now, list(self._handlers), _LOOKED_AT, _DUTY_LOCK,
+        ):  # fmt: skip
+            # Whoever held the lock before may have done it since that statement began.
+            if await tx.fetchval("select exists (select from due where (key, kind, at) = ($1, $2, $3))", *row):
+                return Duty(duty_id(row["key"], row["kind"], row["at"]), row["key"], row["kind"], row["at"])
+        return None
 
     async def _postpone(self, duty: Duty, error: Exception) -> None:
         async with self._database.transaction() as tx:
@@ -119,3 +128,8 @@ class DutyRunner:
                     "update due set next_try = $3 where key = $1 and kind = $2",
                     duty.key, duty.kind, tx.now + retry_after(attempts),
                 )  # fmt: skip
+
+
+async def _done(tx: Transaction, duty: Duty) -> None:
+    """Strike it off, unless its handler, or somebody meanwhile, planned the same for another time."""
+    await tx.execute("delete from due where (key, kind, at) = ($1, $2, $3)", duty.key, duty.kind, duty.at)
