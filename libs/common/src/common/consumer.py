@@ -21,7 +21,7 @@ from common.cursors import Conflict, Fenced, Ownership, Partition
 from common.decoding import decode, to_facts
 from common.errors import TryAgain
 from common.event_spans import EventSpans
-from common.gate import Halving, LaneKey, Place
+from common.gate import Halving, LaneKey
 from common.message import Broken, Event
 from common.postgres import Database
 from common.telemetry import Telemetry
@@ -88,10 +88,10 @@ class Consumer:
         Raises for trouble of the outside world, with nothing changed; unless `patient`, such trouble in a handler counts as the
         fault of an event, and the guilty one is found and parked."""
         found = decode(records, self._facts)
-        with EventSpans(self._told, self.group, found.records) as spans:
+        with EventSpans(self._told, self.group, found.offsets) as spans:
             async with self.database.transaction() as tx:
                 await cursors.fence(tx, self.group, owned, after)
-                lanes = await cursors.lanes(tx, self.group, found.events)
+                lanes = await cursors.lanes(tx, self.group, owned, found.events)
                 plan = gate.sort(found.events, lanes, self._dense)
                 tx.handled_in(spans.begin(plan.run))
                 facts, refused = to_facts(plan.run, found.values, self._handled)
@@ -107,13 +107,14 @@ class Consumer:
                 if found.broken:
                     await parked.quarantine(tx, self.group, owned.incarnation, found.broken)
             spans.parked(waiting)
+        owned.remember(reached)
         self._count(plan, work.done, waiting, found.broken)
         self._complain(waiting, found.broken)
         self._measure_lag(records)
         if self._after_batch is not None:
             self._after_batch()
 
-    async def _work_through(self, work: Halving, facts: Mapping[Place, Fact], tx: Transaction, *, patient: bool) -> None:
+    async def _work_through(self, work: Halving, facts: Mapping[int, Fact], tx: Transaction, *, patient: bool) -> None:
         while events := work.next():
             try:
                 async with tx.savepoint(), asyncio.timeout(HANDLER_SECONDS):
@@ -125,13 +126,13 @@ class Consumer:
             else:
                 work.succeeded()
 
-    async def _handle(self, events: Sequence[Event], facts: Mapping[Place, Fact], tx: Transaction) -> None:
+    async def _handle(self, events: Sequence[Event], facts: Mapping[int, Fact], tx: Transaction) -> None:
         if self._before is not None:
-            await self._before([Arrived(event, facts[event[:3]]) for event in events if event.type in self._handlers], tx)
+            await self._before([Arrived(event, facts[id(event)]) for event in events if event.type in self._handlers], tx)
         for run in gate.runs(events):
             handler = self._handlers.get(run[0].type)
             if handler is not None:  # else: of a topic that we read, but of no interest to us
-                await handler([Arrived(event, facts[event[:3]]) for event in run], tx)
+                await handler([Arrived(event, facts[id(event)]) for event in run], tx)
 
     def _healed(
         self, reached: Mapping[LaneKey, int], lanes: Mapping[LaneKey, gate.Lane], waiting: Sequence[gate.Parked]

@@ -10,6 +10,8 @@ from common.gate import Lane, LaneKey
 from common.message import Event
 from common.transaction import Transaction
 
+REMEMBERED_AT_MOST = 100_000
+
 
 class Partition(NamedTuple):
     """One partition of one topic."""
@@ -20,11 +22,21 @@ class Partition(NamedTuple):
 
 @dataclass
 class Ownership:
-    """What a process holds: in which life of the broker, each partition's generation, and the offset to go on from."""
+    """What a process holds: in which life of the broker, each partition's generation, and the offset to go on from.
+
+    `remembered` spares reading cursors that this process moved itself. It may be wrong after somebody else moved one: then
+    `move` finds out, the batch is rolled back, and all is forgotten."""
 
     incarnation: str
     generations: dict[Partition, int] = field(default_factory=dict)
     next: dict[Partition, int] = field(default_factory=dict)
+    remembered: dict[LaneKey, Lane] = field(default_factory=dict)
+
+    def remember(self, reached: Mapping[LaneKey, int]) -> None:
+        """After a commit: so far these keys have come."""
+        if len(self.remembered) > REMEMBERED_AT_MOST:
+            self.remembered.clear()
+        self.remembered |= {where: Lane(last) for where, last in reached.items()}
 
 
 class Fenced(Exception):
@@ -73,24 +85,32 @@ async def fence(tx: Transaction, group: str, owned: Ownership, after: Mapping[Pa
         raise Fenced(f"{result} of {len(parts)}")
 
 
-async def lanes(tx: Transaction, group: str, events: Iterable[Event]) -> dict[LaneKey, Lane]:
+async def lanes(tx: Transaction, group: str, owned: Ownership, events: Iterable[Event]) -> dict[LaneKey, Lane]:
     """Where the keys of these events stand. No row lock: `move` notices if one of them moved meanwhile."""
-    wanted: dict[str, set[str]] = {}
-    for event in events:
-        wanted.setdefault(event.topic, set()).add(event.key)
     known: dict[LaneKey, Lane] = {}
-    for topic, keys in wanted.items():
+    keys: dict[str, set[str]] = {}
+    unknown: dict[str, set[str]] = {}
+    for event in events:
+        where = event[:2]
+        keys.setdefault(event.topic, set()).add(event.key)
+        lane = owned.remembered.get(where)
+        if lane is None:
+            unknown.setdefault(event.topic, set()).add(event.key)
+        else:
+            known[where] = lane
+    for topic, wanted in unknown.items():
         # "offset 0" keeps the planner from joining by a scan, which it prefers as long as it knows nothing of the table.
         found = await tx.fetch(
             """select x.key, c.last from unnest($3::text[]) as x(key) cross join lateral
             (select last from inbox_cursor where grp = $1 and topic = $2 and key = x.key offset 0) as c""",
-            group, topic, list(keys),
+            group, topic, list(wanted),
         )  # fmt: skip
         known |= {(topic, key): Lane(last) for key, last in found}
+    for topic, wanted in keys.items():
         if await tx.fetchval(
             "select exists (select from parked where grp = $1 and topic = $2 and reason <> 'superseded')", group, topic
         ):
-            known |= await _waiting(tx, group, topic, keys, known)
+            known |= await _waiting(tx, group, topic, wanted, known)
     return known
 
 

@@ -20,12 +20,14 @@ _SHOWN = 5
 
 @dataclass(slots=True)
 class Decoded:
-    """What a batch of records holds. `values` and `records` are by place (topic, key, sequence)."""
+    """What a batch of records holds: events with their values, and records that are none.
+
+    `values` and `offsets` are by `id(event)`, Python's own, which costs nothing and tells repeats apart."""
 
     events: list[Event] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
-    values: dict[Place, Any] = field(default_factory=dict)
-    records: dict[Place, Record] = field(default_factory=dict)
+    values: dict[int, Any] = field(default_factory=dict)
+    offsets: dict[int, int] = field(default_factory=dict)
 
 
 def decode(records: Iterable[Record], facts: Mapping[str, type[Fact]]) -> Decoded:
@@ -48,34 +50,32 @@ def decode(records: Iterable[Record], facts: Mapping[str, type[Fact]]) -> Decode
         except NotJson as error:
             found.broken.append(Broken(record, f"not JSON: {error}"))
             continue
-        place = event[:3]
         found.events.append(event)
-        found.values[place] = value
-        found.records[place] = record
+        found.values[id(event)] = value
+        found.offsets[id(event)] = record.offset
     return found
 
 
 def to_facts(
-    events: Sequence[Event], values: Mapping[Place, Any], facts: Mapping[str, type[Fact]]
-) -> tuple[dict[Place, Fact], dict[Place, Refusal]]:
-    """The facts of these events, and what breaks its contract. Types that are not in `facts` are left out."""
-    good: dict[Place, Fact] = {}
+    events: Sequence[Event], values: Mapping[int, Any], facts: Mapping[str, type[Fact]]
+) -> tuple[dict[int, Fact], dict[Place, Refusal]]:
+    """The facts of these events by `id(event)`, and what breaks its contract. Types that are not in `facts` are left out."""
+    good: dict[int, Fact] = {}
     refused: dict[Place, Refusal] = {}
     for event in events:
-        place = event[:3]
         fact = facts.get(event.type)
         if fact is None:
             continue
         try:
-            data = fact.model_validate(values[place])
-            if data.subject != event.key:
-                refused[place] = Refusal("", f"the key is {event.key}, but the data is about {data.subject}")
+            data = fact.model_validate(values[id(event)])
+            if data.subject == event.key:
+                good[id(event)] = data
             else:
-                good[place] = data
+                refused[event[:3]] = Refusal("", f"the key is {event.key}, but the data is about {data.subject}")
         except ValidationError as error:
-            refused[place] = refusal(error)
+            refused[event[:3]] = refusal(error)
         except Exception as error:  # noqa: BLE001  a validator that stumbles over strange data must not stop the partition
-            refused[place] = Refusal("", repr(error)[:256])
+            refused[event[:3]] = Refusal("", repr(error)[:256])
     return good, refused
 
 

@@ -7,18 +7,18 @@ from typing import Self
 from opentelemetry.trace import Span, SpanKind
 
 from common import telemetry
-from common.gate import Parked, Place
-from common.message import Event, Record
+from common.gate import Parked
+from common.message import Event
 from common.telemetry import Telemetry
 
 
 class EventSpans:
-    """Spans from the first handler to the commit; an error of the whole batch marks all of them."""
+    """Spans from the first handler to the commit; an error of the whole batch marks all. `offsets` are by `id(event)`."""
 
-    def __init__(self, told: Telemetry, group: str, records: Mapping[Place, Record]) -> None:
+    def __init__(self, told: Telemetry, group: str, offsets: Mapping[int, int]) -> None:
         self._told = told
         self._group = group
-        self._records = records
+        self._offsets = offsets
         self._spans: dict[str, Span] = {}
 
     def begin(self, events: Iterable[Event]) -> dict[str, Span]:
@@ -37,7 +37,7 @@ class EventSpans:
                         telemetry.MESSAGING_GROUP: self._group,
                         telemetry.MESSAGING_MESSAGE_ID: event.id,
                         telemetry.MESSAGING_KAFKA_KEY: event.key,
-                        telemetry.MESSAGING_KAFKA_OFFSET: self._records[event[:3]].offset,
+                        telemetry.MESSAGING_KAFKA_OFFSET: self._offsets[id(event)],
                         telemetry.EVENT_TYPE: event.type,
                     },
                 )

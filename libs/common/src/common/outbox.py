@@ -4,7 +4,6 @@ A key's events get the numbers 1, 2, 3… under the row lock of its `stream_head
 locks: so batch order is commit order for every key.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -33,23 +32,26 @@ async def append(tx: Transaction) -> Batch | None:
     """
     if not tx.emitted:
         return None
-    amounts = sorted(Counter((event.topic, event.key) for event in tx.emitted).items())
-    rows = await tx.fetch(
-        """insert into stream_head as head (topic, key, sequence)
-        select * from unnest($1::text[], $2::text[], $3::bigint[])
-        on conflict (topic, key) do update set sequence = head.sequence + excluded.sequence
-        returning topic, key, sequence""",
-        [topic for (topic, _), _ in amounts],
-        [key for (_, key), _ in amounts],
-        [amount for _, amount in amounts],
-    )
-    heads = {(topic, key): sequence for topic, key, sequence in rows}
-    upcoming = {where: heads[where] - amount for where, amount in amounts}
-    numbered: list[Event] = []
+    keys: dict[str, list[str]] = {}
     for event in tx.emitted:
-        where = (event.topic, event.key)
-        upcoming[where] = sequence = upcoming[where] + 1
+        keys.setdefault(event.topic, []).append(event.key)
+    heads: dict[tuple[str, str], int] = {}
+    for topic in sorted(keys):
+        rows = await tx.fetch(
+            """insert into stream_head as head (topic, key, sequence)
+            select $1, key, count(*) from unnest($2::text[]) as x(key) group by key order by key collate "C"
+            on conflict (topic, key) do update set sequence = head.sequence + excluded.sequence
+            returning key, sequence""",
+            topic, keys[topic],
+        )  # fmt: skip
+        heads |= {(topic, key): sequence for key, sequence in rows}
+    numbered: list[Event] = []
+    for event in reversed(tx.emitted):  # the head is the number of a key's last event
+        where = event[:2]
+        sequence = heads[where]
+        heads[where] = sequence - 1
         numbered.append(Event(event.topic, event.key, sequence, *event[3:]))
+    numbered.reverse()
     batch: int = await tx.fetchval("insert into unsent default values returning batch")
     await tx.connection.copy_records_to_table(
         "outbox",
