@@ -123,7 +123,10 @@ async def take_exchange_rates(arrived: Sequence[Arrived[ExchangeRatePublished]],
 
 async def judge_again(duty: Duty, tx: Transaction) -> None:
     """A day has passed at the need's municipality, or exchange rates changed: search its list anew."""
-    await store.lock_groups(tx, await store.groups_of_needs(tx, [duty.key]))
+    groups = await store.groups_of_needs(tx, [duty.key])
+    await store.lock_groups(tx, groups)
+    if await store.groups_of_needs(tx, [duty.key]) != groups:
+        return  # it changed its field while we waited: its list was searched with that, and the next day planned
     for one in await listing.search_anew(tx, [duty.key], await store.rates(tx)):
         await listing.put(tx, [one.found])
         if one.open:
