@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from common import identity
 from common.clock import utc_now
 from common.contracts.registry import TOPICS
+from common.garbage import collect_seldom
 from common.migrate import ChangedMigration
 from common.settings import Settings
 from common.telemetry import Telemetry
@@ -94,6 +95,7 @@ async def running(folder: Path, port: int) -> AsyncIterator[OneMachine]:
         address = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
         key = await stack.enter_async_context(_partner_key(folder, databases.identity))
         apps = _applications(databases, kafka, address, folder, log)
+        collect_seldom()
         try:
             await stack.enter_async_context(side_by_side(partial(app.router.lifespan_context, app) for app in apps.values()))
         except ChangedMigration as error:
