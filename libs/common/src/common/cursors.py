@@ -138,7 +138,7 @@ async def move(tx: Transaction, group: str, before: Mapping[LaneKey, Lane], afte
         result = await tx.execute(
             """insert into inbox_cursor as mine (grp, topic, key, before, last)
             select $1, $2, * from unnest($3::text[], $4::bigint[], $5::bigint[])
-            on conflict (grp, topic, key) do update set before = excluded.before, last = excluded.last
+            on conflict (key, topic, grp) do update set before = excluded.before, last = excluded.last
             where mine.last = excluded.before""",
             group, topic, *map(list, zip(*moves, strict=True)),
         )  # fmt: skip

@@ -40,7 +40,7 @@ async def append(tx: Transaction) -> Batch | None:
         rows = await tx.fetch(
             """insert into stream_head as head (topic, key, sequence)
             select $1, key, count(*) from unnest($2::text[]) as x(key) group by key order by key collate "C"
-            on conflict (topic, key) do update set sequence = head.sequence + excluded.sequence
+            on conflict (key, topic) do update set sequence = head.sequence + excluded.sequence
             returning key, sequence""",
             topic, keys[topic],
         )  # fmt: skip

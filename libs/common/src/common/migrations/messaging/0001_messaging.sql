@@ -8,7 +8,7 @@ create table stream_head (
     topic    text collate "C" not null,
     key      text collate "C" not null,
     sequence bigint not null,
-    primary key (topic, key)
+    primary key (key, topic)                         -- the key tells rows apart, so it comes first: one comparison, not two
 ) with (fillfactor = 70);
 
 -- Everything ever announced; only inserted, never updated.
@@ -62,7 +62,7 @@ create table inbox_cursor (
     key    text collate "C" not null,
     before bigint not null,
     last   bigint not null,
-    primary key (grp, topic, key)
+    primary key (key, topic, grp)
 ) with (fillfactor = 70);
 
 -- Events that wait: the head of a key failed or is missing, the others stand behind it. 'superseded' waits no longer: a newer
