@@ -2,14 +2,15 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from msgspec import Raw
 from starlette.responses import Response
 
 from common.addresses import known_form
 from common.auth import Principal, allowed
 from common.errors import NotFound
-from common.exact_json import to_json
+from common.json_answers import private_answer
+from common.list_parameters import Cursor, Limit
 from common.permissions import Action
 from common.service import Service
 from matching import page_store
@@ -17,8 +18,6 @@ from matching.domain.facets import WEIGHTS
 from matching.page_store import Scope, StoredList
 
 Reader = Annotated[Principal, Depends(allowed(Action.SEE_PROPOSALS))]
-Limit = Annotated[int, Query(ge=1, le=100)]
-Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the answer before")]
 
 
 def routes(service: Service) -> APIRouter:
@@ -26,13 +25,13 @@ def routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/api/matching/v1")
 
     @router.get("/shortlists")
-    async def shortlists(reader: Reader, cursor: Cursor = None, limit: Limit = 20) -> Response:
+    async def shortlists(reader: Reader, cursor_: Cursor = None, limit: Limit = 20) -> Response:
         """Shortlists in the order of their needs' ids, also empty ones."""
-        after = known_form(cursor) if cursor else ""
+        after = known_form(cursor_) if cursor_ else ""
         async with service.database.reading() as tx:
             found = await page_store.stored_lists(tx, Scope.of(reader), after=after, limit=limit + 1)
         more = found[limit - 1].need_id if len(found) > limit else None
-        return _json({"items": [_shortlist(one) for one in found[:limit]], "next": more})
+        return private_answer({"items": [_shortlist(one) for one in found[:limit]], "next": more})
 
     @router.get("/shortlists/{need_id}")
     async def shortlist(reader: Reader, need_id: str) -> Response:
@@ -41,7 +40,7 @@ def routes(service: Service) -> APIRouter:
             found = await page_store.stored_list(tx, Scope.of(reader), known_form(need_id))
         if found is None:
             raise NotFound
-        return _json(_shortlist(found))
+        return private_answer(_shortlist(found))
 
     return router
 
@@ -54,7 +53,3 @@ def _shortlist(one: StoredList) -> dict[str, Any]:
         "as_of": one.as_of,
         "weights": WEIGHTS,
     }
-
-
-def _json(value: Any) -> Response:
-    return Response(to_json(value), media_type="application/json", headers={"cache-control": "no-store"})

@@ -11,7 +11,7 @@ from matching import store
 from matching.domain.circumstances import Circumstances, Rates, day_at
 from matching.domain.explanation import explained
 from matching.domain.gates import is_expired
-from matching.domain.places import places, steps
+from matching.domain.places import Step, places, steps
 from matching.domain.shortlist import Judged, Rank, after_changes, entry_score, judge, shortlist
 from matching.domain.sides import Need, Offering
 
@@ -27,7 +27,7 @@ class NewList:
 
 async def search(tx: Transaction, needs: Iterable[tuple[Need, Circumstances]]) -> list[NewList]:
     """The list of each need from all offerings that may be proposed; closed and expired needs have an empty one."""
-    read: dict[str, list[Offering]] = {}
+    read: dict[Step, list[Offering]] = {}
     found = []
     for need, circumstances in needs:
         best: list[Judged] = []
@@ -35,9 +35,9 @@ async def search(tx: Transaction, needs: Iterable[tuple[Need, Circumstances]]) -
             for step in steps(need):
                 if best and entry_score([one.rank for one in best]) > step.most:
                     break  # nothing that is still to be looked at can get onto the list
-                if step.field not in read:
-                    read[step.field] = await store.offerings_in(tx, step.field)
-                best = shortlist(need, read[step.field], circumstances, best)
+                if step not in read:
+                    read[step] = await store.offerings_in(tx, step.field, step.without)
+                best = shortlist(need, read[step], circumstances, best)
                 await asyncio.sleep(0)
         found.append(NewList(need, [one.rank for one in best], {one.offering.id: one for one in best}))
     return found

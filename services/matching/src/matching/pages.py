@@ -4,16 +4,17 @@ import asyncio
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from common.addresses import CODE, address, known_form, window
+from common.addresses import address, known_form, window
 from common.auth import Principal, allowed
 from common.contracts.matching import Match
 from common.contracts.values import Money
 from common.errors import NotFound
 from common.exact_json import load, to_json
+from common.list_parameters import Code, PageNumber
 from common.permissions import Action
 from common.service import Service
 from common.transaction import Transaction
@@ -37,7 +38,6 @@ NEAR_MISSES_BESIDE_A_PROPOSAL = 3
 RATES_USED = Reason("rates_used", 0, "Exchange rates used: {rates:rates}.", "使った為替レート：{rates:rates}。")
 LABELS = {facet.name: facet.label for facet in FACETS}
 
-Code = Annotated[str | None, Query(pattern=CODE)]
 Reader = Annotated[Principal, Depends(allowed(Action.SEE_PROPOSALS))]
 
 
@@ -61,7 +61,7 @@ def routes(service: Service) -> APIRouter:
         technology: Code = None,
         country: Code = None,
         found: Code = None,
-        page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+        page: PageNumber = 1,
     ) -> HTMLResponse:
         scope, narrowed = Scope.of(reader), Filter(technology or None, country or None, found or None)
         async with service.database.reading() as tx:

@@ -195,9 +195,11 @@ async def save_offerings(tx: Transaction, rows: Sequence[OfferingRow]) -> None:
     )
 
 
-async def offerings_in(tx: Transaction, field: str) -> list[Offering]:
-    """The listed offerings of a field, such as "lighting/lamp/VN"."""
-    rows = await tx.fetch("select judged from offering where fields @> array[$1::text]", field)
+async def offerings_in(tx: Transaction, field: str, without: Sequence[str] = ()) -> list[Offering]:
+    """The listed offerings of a field (see `domain.places`) that are not in any of the others."""
+    rows = await tx.fetch(
+        "select judged from offering where fields @> array[$1::text] and not fields && $2::text[]", field, list(without)
+    )
     return [_offering_from(row[0]) for row in rows]
 
 

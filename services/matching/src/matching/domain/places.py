@@ -30,19 +30,22 @@ def wide_field(need: Need) -> str:
 
 
 class Step(NamedTuple):
-    """A part of a search: the field to look in, and the score that no offering can exceed that is not in an earlier one."""
+    """A part of a search: the field to look in without those of the fields before, and the most that is to be had there."""
 
     field: str
+    without: tuple[str, ...]
     most: int
 
 
 def steps(need: Need) -> tuple[Step, ...]:
-    """Where to look for the need's offerings, the most promising first; the last field holds all that may be proposed."""
-    other = POSSIBLE - TECHNOLOGY.possible + SAME_GROUP.points
+    """Where to look for the need's offerings, the most promising first; together they hold all that may be proposed."""
+    served = f"{need.technology}/{need.country}/served"
+    of_interest = f"{need.technology}/{need.country}/of interest"
+    other_technology = POSSIBLE - TECHNOLOGY.possible + SAME_GROUP.points
     return (
-        Step(f"{need.technology}/{need.country}/served", POSSIBLE),
-        Step(f"{need.technology}/{need.country}/of interest", POSSIBLE - COUNTRY.possible + OF_INTEREST.points),
-        Step(f"{wide_field(need)}/{need.country}", other),
+        Step(served, (), POSSIBLE),
+        Step(of_interest, (), POSSIBLE - COUNTRY.possible + OF_INTEREST.points),
+        Step(f"{wide_field(need)}/{need.country}", (served, of_interest), other_technology),
     )
 
 

@@ -62,13 +62,10 @@ def judge(need: Need, offering: Offering, circumstances: Circumstances, at_least
 def shortlist(
     need: Need, offerings: Iterable[Offering], circumstances: Circumstances, found: Iterable[Judged] = ()
 ) -> list[Judged]:
-    """The best of these offerings and of those `found` before, best first."""
+    """The best of these offerings and of the others `found` before, best first."""
     best = list(found)
-    known = {one.offering.id for one in best}
     floor = best[-1].rank.score if len(best) == LENGTH else 0
     for offering in offerings:
-        if offering.id in known:
-            continue
         judged = judge(need, offering, circumstances, floor)
         if judged is None:
             continue
