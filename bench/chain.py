@@ -4,8 +4,9 @@ Four services in four processes, a real Kafka, a real PostgreSQL with fsync. Wit
 Poisson at 100 a second: 70 % changed offerings, 25 % new needs, 5 % withdrawn offerings, each in a request of its own. For
 every event: from the moment at which it was meant to be sent to the answer "accepted", to the commit by which the shortlists
 that it touches are stored, and, for those that notify somebody, to the commit by which it stands in the inbox. Commit times
-are PostgreSQL's own (`track_commit_timestamp`), so nothing is added to what is measured. Before and after, at the same rate,
-three hops written by hand as thinly as possible (`bench.thin_hops`).
+are PostgreSQL's own (`track_commit_timestamp`), so nothing is added to what is measured. Mails are written into a folder
+while the load runs; only those of the loading before it are set aside. Before and after, at the same rate, three hops written
+by hand as thinly as possible (`bench.thin_hops`).
 """
 
 import argparse
@@ -73,7 +74,8 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Everything in temporary folders; nothing is left behind."""
     facts = machine.facts()
     async with AsyncExitStack() as stack:
-        postgres = stack.enter_context(embedded_postgres.temporary(settings=POSTGRES)).dsn()
+        server = stack.enter_context(embedded_postgres.temporary(settings=POSTGRES))
+        postgres = server.dsn()
         kafka = stack.enter_context(kafka_server.running())
         mails = stack.enter_context(tempfile.TemporaryDirectory(prefix="musubi-bench-"))
         topics.apply(kafka)
@@ -88,7 +90,8 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         )
         key = await partner_key(postgres)
         say("starting four services in four processes")
-        origins = {name: (await stack.enter_async_context(services_in_a_process(settings, name))).origin for name in SERVICES}
+        running = {name: await stack.enter_async_context(services_in_a_process(settings, name)) for name in SERVICES}
+        origins = {name: process.origin for name, process in running.items()}
         partner = await stack.enter_async_context(chain_load.Partner.speaking(origins, key))
         world = await load(partner, postgres, options)
 
@@ -98,11 +101,21 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         thin = await thin_run.measure(kafka, postgres, moments[:half])
         say(f"the chain: {len(moments)} events in {options.seconds:.0f} s")
         items = chain_load.stream(world, len(moments))
+        pids = {name: process.pid for name, process in running.items()}
+        before = cpu(pids, server.pid())
         sent = await chain_load.drive_chain(partner, items, moments)
         times = await stored_and_told(postgres, partner.keys, patience=PATIENCE)
+        used = {name: seconds - before[name] for name, seconds in cpu(pids, server.pid()).items()}
         say("three thin hops, second half")
         thin += await thin_run.measure(kafka, postgres, moments[: len(moments) - half])
-    return report(facts, options, items, sent, times, thin, partner.keys)
+    found = report(facts, options, items, sent, times, thin, partner.keys)
+    return found | {"cpu_ms_per_event": {name: round(1000 * seconds / len(items), 2) for name, seconds in used.items()}}
+
+
+def cpu(pids: dict[str, int], postmaster: int) -> dict[str, float]:
+    """Processor seconds so far of each service, and of PostgreSQL with its sessions."""
+    services = {name: machine.cpu_seconds(pid) for name, pid in pids.items()}
+    return services | {"postgres": machine.cpu_seconds(postmaster, with_children=True)}
 
 
 async def load(partner: chain_load.Partner, postgres: str, options: argparse.Namespace) -> chain_load.World:
@@ -115,7 +128,8 @@ async def load(partner: chain_load.Partner, postgres: str, options: argparse.Nam
     await partner.send_all(chain_load.needs(world, options.needs))
     say(f"{options.needs} needs accepted after {asyncio.get_running_loop().time() - begun:.0f} s")
     await chain_load.at_rest(postgres)
-    say(f"everything at rest after {asyncio.get_running_loop().time() - begun:.0f} s; tables analysed")
+    say(f"everything at rest after {asyncio.get_running_loop().time() - begun:.0f} s")
+    say(f"{await chain_load.set_mails_aside(postgres)} mails of the loading set aside")
     connection = await asyncpg.connect(postgres)
     await connection.execute("vacuum analyze")
     await connection.execute("checkpoint")
@@ -173,7 +187,8 @@ def table(found: dict[str, Any]) -> str:
     )
     lines = [f"{'milliseconds':<34}{'events':>8}{'p50':>9}{'p99':>9}{'max':>9}"]
     lines += [f"{r['what']:<34}{r['events']:>8}{r['p50']:>9}{r['p99']:>9}{r['max']:>9}" for r in found["rows"] + found["by_kind"]]
-    return head + "\n".join(lines)
+    each = ", ".join(f"{name} {ms:g}" for name, ms in found["cpu_ms_per_event"].items())
+    return head + "\n".join([*lines, f"processor time for each event of the stream, ms: {each}"])
 
 
 def say(words: str) -> None:

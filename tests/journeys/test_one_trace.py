@@ -6,6 +6,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
 
+from common.telemetry import MESSAGING_MESSAGE_ID
 from tests import partner_events as partner
 from tests.brokers import Broker
 from tests.chain import Chain, running_chain
@@ -35,7 +36,8 @@ async def test_one_trace_leads_from_the_later_event_to_the_mail_and_links_the_ea
         await eventually(lambda: spans(chain, f"process {earlier_topic}"), what="the earlier event to reach matching")
         await chain.publish_accepted(second)
         mails = await eventually(lambda: spans(chain, "send mail"), what="the mail's span")
-        await smtp.received(1)
+        accepted_mails = [mail["Message-ID"] for mail in await smtp.received(1)]
+        assert any(message_id_of(mails[0]) in id_ for id_ in accepted_mails)
 
         (accepted,) = [s for s in chain.ended_spans() if s.name == f"POST /api/{service}/v1/events" and is_last(s, chain)]
         way = list(ancestors(mails[0], chain.ended_spans()))
@@ -55,6 +57,11 @@ async def test_one_trace_leads_from_the_later_event_to_the_mail_and_links_the_ea
 
 async def spans(chain: Chain, name: str) -> list[ReadableSpan]:
     return [span for span in chain.ended_spans() if span.name == name]
+
+
+def message_id_of(span: ReadableSpan) -> str:
+    assert span.attributes
+    return str(span.attributes[MESSAGING_MESSAGE_ID])
 
 
 def is_last(span: ReadableSpan, chain: Chain) -> bool:
