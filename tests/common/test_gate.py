@@ -209,3 +209,9 @@ def test_grouping_by_type_never_turns_a_keys_order_around(wanted: list[tuple[str
     assert sorted(flat) == sorted(events)
     for where in {event[:2] for event in events}:
         assert [e for e in flat if e[:2] == where] == [e for e in events if e[:2] == where]
+
+
+def test_an_event_parked_in_this_very_batch_is_not_handled_when_it_comes_again() -> None:
+    plan = gate.sort([an_event("a", n) for n in (3, 1, 2, 3)], {}, DENSE)
+    assert [event.sequence for event in plan.run] == [1, 2]
+    assert [(item.event.sequence, item.reason) for item in plan.parked] == [(3, "gap"), (3, "behind")]
