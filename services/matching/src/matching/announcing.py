@@ -10,7 +10,7 @@ from common.exact_json import to_json
 from common.message import Event
 from common.telemetry import sampled
 from common.transaction import Transaction
-from matching import store
+from matching import list_store, store
 from matching.domain.facets import WEIGHTS
 
 AT_ONCE = 100
@@ -24,28 +24,28 @@ async def announce_changes(tx: Transaction, causes: Mapping[str, Event | None]) 
     trace of the other side, which arrived earlier.
     """
     for need_ids in _portions(sorted(causes), AT_ONCE):
-        lists = await store.lists_to_announce(tx, need_ids)
+        lists = await list_store.lists_to_announce(tx, need_ids)
         prints = {one.need_id: _fingerprint(one) for one in lists}
         changed = [one for one in lists if prints[one.need_id] != one.announced]
         if not changed:
             continue
-        matches = await store.explained_matches(tx, [one.need_id for one in changed])
+        matches = await list_store.explained_matches(tx, [one.need_id for one in changed])
         for one in changed:
             cause = causes[one.need_id]
             tx.emit_json(ShortlistChanged, one.need_id, _body(one, matches.get(one.need_id, ())), cause=cause)
             if cause is not None and sampled(tx.trace_of(cause)):
                 await _link(tx, one, cause)
-        await store.set_announced(tx, {one.need_id: prints[one.need_id] for one in changed})
+        await list_store.set_announced(tx, {one.need_id: prints[one.need_id] for one in changed})
 
 
-def _fingerprint(one: store.ListToAnnounce) -> bytes:
+def _fingerprint(one: list_store.ListToAnnounce) -> bytes:
     said = hashlib.sha256(one.summary.encode())
     for part in (WEIGHTS.encode(), *one.fingerprints):
         said.update(part)
     return said.digest()[:16]
 
 
-def _body(one: store.ListToAnnounce, matches: Sequence[str]) -> bytes:
+def _body(one: list_store.ListToAnnounce, matches: Sequence[str]) -> bytes:
     """The JSON of `ShortlistChanged`, put together from what is kept as it is announced."""
     return to_json(
         {
@@ -57,7 +57,7 @@ def _body(one: store.ListToAnnounce, matches: Sequence[str]) -> bytes:
     )
 
 
-async def _link(tx: Transaction, one: store.ListToAnnounce, cause: Event) -> None:
+async def _link(tx: Transaction, one: list_store.ListToAnnounce, cause: Event) -> None:
     """A need that arrives is linked to what its offerings came with, an offering to what the need came with."""
     if cause.key == one.need_id:
         for trace in await store.traces_of_listed(tx, one.need_id):

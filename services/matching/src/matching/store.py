@@ -1,6 +1,6 @@
-"""All SQL of matching that handlers need: needs, offerings, rates, and the lists that tie them together.
+"""All SQL of what matching knows: locks, needs, offerings and exchange rates.
 
-Everything is read and written for many rows at once; pages have their own queries in `page_store`.
+Everything is read and written for many rows at once. The lists are in `list_store`, what pages read in `page_store`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,8 +12,7 @@ import msgspec
 
 from common.transaction import Transaction
 from matching.domain.circumstances import Rate, Rates
-from matching.domain.places import Place, fields_of
-from matching.domain.shortlist import Rank
+from matching.domain.places import fields_of
 from matching.domain.sides import Need, Offering
 
 MATCHING_LOCK = 0x6D617463
@@ -226,146 +225,6 @@ async def traces_of_listed(tx: Transaction, need_id: str) -> list[bytes]:
         "select trace from match join offering on offering.id = offering_id where need_id = $1 order by offering_id", need_id
     )
     return [row[0] for row in rows]
-
-
-# Lists -----------------------------------------------------------------------------------------------------------------
-
-
-class NeedInReach(NamedTuple):
-    """A need whose list an offering may change. `number` is the offering's place in what was asked."""
-
-    number: int
-    need: Need
-    today: date
-    entry_score: int
-
-
-async def needs_in_places(tx: Transaction, places: Sequence[tuple[int, Place]]) -> list[NeedInReach]:
-    """The open needs in these places with a list on which the place's best would get; each with the offering's number."""
-    rows = await tx.fetch(
-        """select x.number, need.judged, need.today, need.entry_score
-        from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::int[]) as x(number, technology, unit, country, most)
-        join need on need.technology = x.technology and need.country = x.country and need.unit = x.unit
-            and need.open and need.entry_score <= x.most""",
-        [number for number, _ in places],
-        [place.technology for _, place in places],
-        [place.unit for _, place in places],
-        [place.country for _, place in places],
-        [place.most for _, place in places],
-    )
-    return [NeedInReach(number, _need_from(judged), today, entry) for number, judged, today, entry in rows]
-
-
-async def needs_listing(tx: Transaction, offering_ids: Sequence[str]) -> list[NeedInReach]:
-    """The needs on whose lists these offerings stand; each with the offering's number."""
-    rows = await tx.fetch(
-        """select x.number - 1, need.judged, need.today, need.entry_score
-        from unnest($1::text[]) with ordinality as x(id, number)
-        join match on match.offering_id = x.id join need on need.id = match.need_id""",
-        list(offering_ids),
-    )
-    return [NeedInReach(number, _need_from(judged), today, entry) for number, judged, today, entry in rows]
-
-
-async def ranks(tx: Transaction, need_ids: Collection[str]) -> dict[str, list[Rank]]:
-    """The lists of these needs, best first; needs without proposals are left out."""
-    rows = await tx.fetch(
-        """select need_id, score, offering_id from match join unnest($1::text[]) as asked(id) on need_id = id
-        order by need_id, score desc, offering_id""",
-        list(need_ids),
-    )
-    found: dict[str, list[Rank]] = {}
-    for need_id, score, offering_id in rows:
-        found.setdefault(need_id, []).append(Rank.of(score, offering_id))
-    return found
-
-
-class MatchRow(NamedTuple):
-    """One place on a list as it is kept."""
-
-    need_id: str
-    offering_id: str
-    company_id: str
-    score: int
-    explained: str
-    fingerprint: bytes
-
-
-async def save_matches(tx: Transaction, gone: Sequence[tuple[str, str]], come: Sequence[MatchRow]) -> None:
-    """Take (need, offering) pairs off their lists, and put others on or in place of what was said of them before."""
-    await tx.execute(
-        """delete from match using unnest($1::text[], $2::text[]) as x(need_id, offering_id)
-        where match.need_id = x.need_id and match.offering_id = x.offering_id""",
-        [need_id for need_id, _ in gone],
-        [offering_id for _, offering_id in gone],
-    )
-    rows = sorted(come)
-    await tx.execute(
-        """insert into match (need_id, offering_id, company_id, score, explained, fingerprint)
-        select * from unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::json[], $6::bytea[])
-        on conflict (need_id, offering_id) do update set company_id = excluded.company_id, score = excluded.score,
-            explained = excluded.explained, fingerprint = excluded.fingerprint""",
-        [row.need_id for row in rows],
-        [row.offering_id for row in rows],
-        [row.company_id for row in rows],
-        [row.score for row in rows],
-        [row.explained for row in rows],
-        [row.fingerprint for row in rows],
-    )
-
-
-async def set_entry_scores(tx: Transaction, scores: Mapping[str, int]) -> None:
-    """What an offering needs at least to get onto each need's list."""
-    await tx.execute(
-        """update need set entry_score = x.score from unnest($1::text[], $2::smallint[]) as x(id, score)
-        where need.id = x.id and need.entry_score <> x.score""",
-        list(scores),
-        list(scores.values()),
-    )
-
-
-class ListToAnnounce(NamedTuple):
-    """What may have to be announced of a need: its fingerprints in order tell whether."""
-
-    need_id: str
-    summary: str
-    trace: bytes
-    as_of: datetime
-    announced: bytes | None
-    fingerprints: list[bytes]
-
-
-async def lists_to_announce(tx: Transaction, need_ids: Sequence[str]) -> list[ListToAnnounce]:
-    rows = await tx.fetch(
-        """select id, summary, trace, as_of, announced, array(
-            select fingerprint from match where need_id = need.id order by score desc, offering_id
-        ) from need join unnest($1::text[]) as asked(id) using (id) order by id""",
-        list(need_ids),
-    )
-    return [ListToAnnounce(*row) for row in rows]
-
-
-async def explained_matches(tx: Transaction, need_ids: Sequence[str]) -> dict[str, list[str]]:
-    """The matches of these needs as JSON, best first; needs without proposals are left out."""
-    rows = await tx.fetch(
-        """select need_id, explained from match join unnest($1::text[]) as asked(id) on need_id = id
-        order by need_id, score desc, offering_id""",
-        list(need_ids),
-    )
-    found: dict[str, list[str]] = {}
-    for need_id, explained in rows:
-        found.setdefault(need_id, []).append(explained)
-    return found
-
-
-async def set_announced(tx: Transaction, fingerprints: Mapping[str, bytes]) -> None:
-    """What was just announced of each need."""
-    await tx.execute(
-        """update need set announced = x.fingerprint from unnest($1::text[], $2::bytea[]) as x(id, fingerprint)
-        where need.id = x.id""",
-        list(fingerprints),
-        list(fingerprints.values()),
-    )
 
 
 # Rates -----------------------------------------------------------------------------------------------------------------

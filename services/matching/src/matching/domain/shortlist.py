@@ -1,7 +1,10 @@
-"""A need's shortlist: the exact ten best offerings, by score and then by offering id, so that there is one answer."""
+"""A need's shortlist: the exact ten best offerings, by score and then by offering id, so that there is one answer.
+
+Some more are kept in line behind the ten, so that one that falls or leaves seldom calls for a search.
+"""
 
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from matching.domain.circumstances import Circumstances
@@ -11,6 +14,8 @@ from matching.domain.gates import passes
 from matching.domain.sides import Need, Offering
 
 LENGTH = 10
+KEPT = 24
+"""How many are kept of a need's best, those in line included."""
 
 
 class Rank(NamedTuple):
@@ -26,6 +31,23 @@ class Rank(NamedTuple):
     @property
     def score(self) -> int:
         return -self.minus_score
+
+
+class Standing(NamedTuple):
+    """What is kept of a need's best: exactly those that rank at `floor` or better, best first; all that pass where it is None."""
+
+    ranks: list[Rank]
+    floor: Rank | None
+
+    @property
+    def listed(self) -> list[Rank]:
+        """The shortlist itself."""
+        return self.ranks[:LENGTH]
+
+    @property
+    def entry_score(self) -> int:
+        """What an offering needs at least to be kept."""
+        return self.floor.score if self.floor else 0
 
 
 class Judged(NamedTuple):
@@ -59,42 +81,48 @@ def judge(need: Need, offering: Offering, circumstances: Circumstances, at_least
     return Judged(Rank.of(sum(one.points for one in earned), offering.id), offering, earned)
 
 
-def shortlist(
+def best_of(
     need: Need, offerings: Iterable[Offering], circumstances: Circumstances, found: Iterable[Judged] = ()
 ) -> list[Judged]:
-    """The best of these offerings and of the others `found` before, best first."""
+    """The best `KEPT` of these offerings and of the others `found` before, best first."""
     best = list(found)
-    floor = best[-1].rank.score if len(best) == LENGTH else 0
+    floor = score_to_beat(best)
     for offering in offerings:
         judged = judge(need, offering, circumstances, floor)
         if judged is None:
             continue
-        if len(best) == LENGTH:
+        if len(best) == KEPT:
             if judged.rank > best[-1].rank:
                 continue
             best.pop()
         insort(best, judged, key=lambda one: one.rank)
-        if len(best) == LENGTH:
-            floor = best[-1].rank.score
+        floor = score_to_beat(best)
     return best
 
 
-def after_changes(before: Iterable[Rank], changed: Mapping[str, Rank | None]) -> list[Rank] | None:
-    """The exact list after some offerings changed, from the exact list before; None where only a search can tell.
+def score_to_beat(best: Sequence[Judged]) -> int:
+    """The score of the last place; 0 while there is room."""
+    return best[-1].rank.score if len(best) == KEPT else 0
+
+
+def standing_of(best: Sequence[Judged]) -> Standing:
+    """What a search over everything found, to be kept."""
+    return Standing([one.rank for one in best], best[-1].rank if len(best) == KEPT else None)
+
+
+def after_changes(before: Standing, changed: Mapping[str, Rank | None]) -> Standing | None:
+    """What has to be kept after some offerings changed, exactly; None where only a search can tell the ten best.
 
     `changed` has every offering that changed, with its new place, or None where it may not be proposed (or surely ranks
-    below the list). What is not on a full list ranks below its last place; so as long as ten stand at or above that place,
-    nothing outside can belong among them.
+    below the floor). Whatever is not kept ranks below the floor; so nothing outside can belong among the ten as long as ten
+    stand at the floor or above.
     """
-    before = sorted(before)
-    stay = [rank for rank in before if rank.offering_id not in changed]
-    after = sorted([*stay, *(rank for rank in changed.values() if rank is not None)])[:LENGTH]
-    if len(before) < LENGTH:  # everything that passes was on the list
-        return after
-    last = before[-1]
-    return after if len(after) == LENGTH and after[-1] <= last else None
-
-
-def entry_score(ranks: list[Rank]) -> int:
-    """The score that an offering needs at least to get onto this list; 0 while there is room."""
-    return ranks[-1].score if len(ranks) == LENGTH else 0
+    floor = before.floor
+    stay = [rank for rank in before.ranks if rank.offering_id not in changed]
+    come = [rank for rank in changed.values() if rank is not None and (floor is None or rank <= floor)]
+    after = sorted(stay + come)
+    if floor is not None and len(after) < LENGTH:
+        return None
+    if len(after) > KEPT:
+        return Standing(after[:KEPT], after[KEPT - 1])
+    return Standing(after, floor)

@@ -15,7 +15,9 @@ create table need (
     trace           bytea not null,                   -- traceparent of the event that brought it
     as_of           timestamptz not null,             -- the moment for which its list was searched
     today           date not null,                    -- that moment's calendar day at the municipality
-    entry_score     smallint not null default 0,      -- what an offering needs at least to get onto the list; 0: there is room
+    -- The place down to which the best are kept, in `match` and `in_line`; null: all that pass are kept.
+    floor_score     smallint,
+    floor_id        text collate "C",
     announced       bytea                             -- fingerprint of what was last announced; null: nothing yet
 ) with (fillfactor = 70);
 create index need_by_place on need (technology, country) where open;
@@ -48,6 +50,15 @@ create table match (
 );
 create index match_by_offering on match (offering_id);
 create index match_by_company on match (company_id);
+
+-- Those next in line behind the ten.
+create table in_line (
+    need_id     text collate "C" not null references need,
+    offering_id text collate "C" not null references offering,
+    score       smallint not null check (score between 0 and 100),
+    primary key (need_id, offering_id)
+);
+create index in_line_by_offering on in_line (offering_id);
 
 -- How many units of the currency one US dollar bought.
 create table rate (
