@@ -1,23 +1,17 @@
 """Companies, offerings and exchange rates for machines: JSON, offerings newest first, read on with a cursor."""
 
-from typing import Annotated, Any
-
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from catalog import store
 from catalog.store import Filter
-from common.addresses import CODE, Place, cursor, known_form, place_of
+from common.addresses import Place, cursor, known_form, place_of
 from common.auth import allowed
-from common.contracts.catalog import CompanyListed
 from common.errors import NotFound
-from common.exact_json import to_json
+from common.json_answers import public_answer, without_addresses
+from common.list_parameters import Code, Cursor, Limit
 from common.permissions import Action
 from common.service import Service
-
-Code = Annotated[str | None, Query(pattern=CODE)]
-Limit = Annotated[int, Query(ge=1, le=100)]
-Cursor = Annotated[str | None, Query(alias="cursor", max_length=200, description="`next` of the answer before")]
 
 
 def routes(service: Service) -> APIRouter:
@@ -33,7 +27,7 @@ def routes(service: Service) -> APIRouter:
         async with service.database.reading() as tx:
             found = await store.offerings(tx, narrowed, before=place_of(cursor_), limit=limit + 1)
         more = cursor(Place(found[limit - 1].listed_at, found[limit - 1].offering.id)) if len(found) > limit else None
-        return _json({"items": [listed.offering.model_dump() for listed in found[:limit]], "next": more})
+        return public_answer({"items": [listed.offering.model_dump() for listed in found[:limit]], "next": more})
 
     @router.get("/offerings/{id_}")
     async def offering(id_: str) -> Response:
@@ -42,7 +36,7 @@ def routes(service: Service) -> APIRouter:
             found = await store.offering(tx, known_form(id_))
         if found is None:
             raise NotFound
-        return _json(found.model_dump())
+        return public_answer(found.model_dump())
 
     @router.get("/companies")
     async def companies(country: Code = None, cursor_: Cursor = None, limit: Limit = 20) -> Response:
@@ -51,26 +45,13 @@ def routes(service: Service) -> APIRouter:
         async with service.database.reading() as tx:
             found = await store.companies(tx, country=country or None, after=after, limit=limit + 1)
         more = found[limit - 1].id if len(found) > limit else None
-        return _json({"items": [_company(fact) for fact in found[:limit]], "next": more})
+        return public_answer({"items": [without_addresses(fact) for fact in found[:limit]], "next": more})
 
     @router.get("/exchange-rates")
     async def exchange_rates() -> Response:
         """The newest rate of every currency that we know: how many units of it one US dollar bought."""
         async with service.database.reading() as tx:
             found = await store.exchange_rates(tx)
-        return _json({"items": [rate.model_dump() for rate in found]})
+        return public_answer({"items": [rate.model_dump() for rate in found]})
 
     return router
-
-
-def _company(company: CompanyListed) -> dict[str, Any]:
-    """Without the contacts' addresses: who may write to them is told them in a notification."""
-    return {
-        **company.model_dump(exclude={"contacts"}),
-        "contacts": [contact.model_dump(include={"function", "languages"}) for contact in company.contacts],
-    }
-
-
-def _json(value: Any) -> Response:
-    """Exact to the digit."""
-    return Response(to_json(value), media_type="application/json", headers={"cache-control": "no-cache"})

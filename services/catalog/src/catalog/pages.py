@@ -1,17 +1,17 @@
 """The catalogue for people: the list of offerings with its filters, an offering with its prices, a company's Green Page."""
 
 from pathlib import Path
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from catalog import domain, store
 from catalog.store import Filter
-from common.addresses import CODE, address, known_form, window
+from common.addresses import address, known_form, window
 from common.auth import allowed
 from common.errors import NotFound
+from common.list_parameters import Code, PageNumber
 from common.permissions import Action
 from common.service import Service
 from common.vocabulary import technologies
@@ -20,8 +20,6 @@ from common.web import Pages
 PER_PAGE = 20
 OFFERINGS_ON_A_GREEN_PAGE = 200
 STATUSES = ("listed", "withdrawn")
-
-Code = Annotated[str | None, Query(pattern=CODE)]
 
 
 def routes(service: Service) -> APIRouter:
@@ -35,7 +33,7 @@ def routes(service: Service) -> APIRouter:
         technology: Code = None,
         country: Code = None,
         status: Code = None,
-        page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+        page: PageNumber = 1,
     ) -> HTMLResponse:
         narrowed = Filter(technology or None, country or None, status or None)
         async with service.database.reading() as tx:

@@ -3,12 +3,13 @@
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from common.addresses import Place, cursor, place_of
 from common.auth import Principal, allowed
-from common.exact_json import to_json
+from common.json_answers import private_answer
+from common.list_parameters import Cursor, Limit
 from common.permissions import Action
 from common.service import Service
 from notify import store
@@ -23,14 +24,14 @@ def routes(service: Service) -> APIRouter:
     @router.get("/notifications")
     async def notifications(
         owner: Annotated[Principal, Depends(allowed(Action.SEE_INBOX))],
-        cursor_: Annotated[str | None, Query(alias="cursor", max_length=200, description="`next` of the answer before")] = None,
-        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        cursor_: Cursor = None,
+        limit: Limit = 20,
     ) -> Response:
         """What your organisation was told, newest first."""
         async with service.database.reading() as tx:
             found = await store.newest(tx, organisation_of(owner), before=place_of(cursor_), limit=limit + 1)
         more = cursor(Place(found[limit - 1].issued_at, str(found[limit - 1].id))) if len(found) > limit else None
-        return _json({"items": [_item(item) for item in found[:limit]], "next": more})
+        return private_answer({"items": [_item(item) for item in found[:limit]], "next": more})
 
     @router.get("/counts", dependencies=[Depends(allowed(Action.SEE_HOME))])
     async def counts() -> Response:
@@ -40,7 +41,7 @@ def routes(service: Service) -> APIRouter:
         mail server took or that were written into the folder."""
         async with service.database.reading() as tx:
             found = await store.counts(tx)
-        return _json(asdict(found))
+        return private_answer(asdict(found))
 
     return router
 
@@ -65,8 +66,3 @@ def _item(item: store.Item) -> dict[str, Any]:
         "acknowledged_at": item.acknowledged_at,
         "proposal": f"/matching/needs/{item.need_id}/offerings/{item.offering_id}",
     }
-
-
-def _json(value: Any) -> Response:
-    """Exact to the digit."""
-    return Response(to_json(value), media_type="application/json", headers={"cache-control": "no-store"})

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Query
+from fastapi import APIRouter, Depends, Form
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
@@ -14,6 +14,7 @@ from common.contracts.notify import NotificationAcknowledged
 from common.errors import NotFound
 from common.formats import Formats
 from common.language_choice import language_of
+from common.list_parameters import PageNumber
 from common.permissions import Action
 from common.service import Service
 from common.transaction import Transaction
@@ -45,7 +46,7 @@ def routes(service: Service) -> APIRouter:
         request: Request,
         owner: Owner,
         folder: Folder = "open",
-        page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+        page: PageNumber = 1,
         done: bool = False,
     ) -> HTMLResponse:
         f = Formats(language_of(request))

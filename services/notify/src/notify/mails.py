@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from common.addresses import known_form, window
 from common.auth import Principal, allowed
 from common.errors import NotFound
+from common.list_parameters import PageNumber
 from common.permissions import Action
 from common.service import Service
 from common.web import Pages
@@ -35,7 +36,7 @@ def routes(service: Service, settings: NotifySettings) -> APIRouter:
         request: Request,
         watcher: Watcher,
         state: State | None = None,
-        page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+        page: PageNumber = 1,
     ) -> HTMLResponse:
         async with service.database.reading() as tx:
             reader = await reader_of(tx, watcher)
