@@ -12,6 +12,7 @@ from tests.common.records import a_record, an_event
 QUARANTINED = {
     "not JSON": (b"{", "not JSON"),
     "NaN": (b'{"currency":"JPY","per_usd":NaN}', "not JSON"),
+    "an exponent beyond measure": (b'{"currency":"JPY","per_usd":1e99999999999999999999}', "not JSON"),
     "bad UTF-8": (b'{"currency":"\xff"}', "not JSON"),
     "an empty body": (b"", "not JSON"),
     "deep nesting": (b"[" * 100_000, "not JSON"),

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -106,7 +106,10 @@ def canonical(value: Any) -> str:
 
 
 def _number(text: str) -> int | Decimal | _NotANumber:
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent of more than eighteen digits
+        return _NotANumber(text, "number_out_of_range")
     if len(text) > 100 or (number and abs(number.adjusted()) > MAX_EXPONENT):
         return _NotANumber(text, "number_out_of_range")
     return int(text) if text.lstrip("-").isdigit() else number

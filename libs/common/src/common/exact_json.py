@@ -1,6 +1,6 @@
 """Facts as JSON and back, exact to the digit: a number with a fraction is a `Decimal` here, a plain JSON number on the wire."""
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,6 +27,8 @@ def from_json(text: bytes | str) -> Any:
         return _decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:  # ValueError: bad UTF-8
         raise NotJson(str(error)[:200]) from None
+    except InvalidOperation:
+        raise NotJson("a number has an exponent beyond measure") from None
 
 
 def dump(model: BaseModel) -> bytes:
