@@ -59,10 +59,12 @@ class Partner:
         return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8600", headers=headers)
 
     async def post(
-        self, content: bytes | str, *, kind: str = "application/json", language: str = "en", query: str = ""
+        self, content: bytes | str, *, kind: str = "application/json", language: str = "en", query: str = "", packed: str = ""
     ) -> httpx.Response:
         """Posts a body as it is."""
         headers = {"authorization": f"Bearer {self.key}", "content-type": kind, "accept-language": language}
+        if packed:
+            headers["content-encoding"] = packed
         async with self.caller(**headers) as caller:
             return await caller.post(f"/api/{self.service}/v1/events{query}", content=content)
 

@@ -98,6 +98,7 @@ async def test_the_rate_of_a_day_can_be_corrected(partner: Partner) -> None:
         (rate(150, days_ago=-5), "/data/as_of", "date_ahead"),
         (rate(0), "/data/per_usd", "greater_than"),
         (rate(1, currency="XYZ"), "/data/currency", "unknown_currency"),
+        (rate(7, currency="USD"), "/data/per_usd", "dollar_is_a_dollar"),
     ],
 )
 async def test_a_rate_that_makes_no_sense_is_refused(partner: Partner, event: dict[str, Any], pointer: str, code: str) -> None:

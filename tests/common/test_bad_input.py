@@ -1,6 +1,7 @@
 """What bad input is told: where it is wrong, why, and how to mend it, in both languages. The items beside it are taken in."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -59,12 +60,26 @@ BAD_ITEMS: dict[str, tuple[Any, str, str, str, str]] = {
     "a deadline in the past": (need(deadline=in_days(-3)), "/data/deadline", "deadline_in_the_past", "a later day", "後の日"),
     "a deadline that is no date": (need(deadline="31/03/2027"), "/data/deadline", "date_parsing", "2027-04-14", "2027-04-14"),
     "a deadline as a number": (need(deadline=1803168000), "/data/deadline", "date_type", "2027-04-14", "2027-04-14"),
+    "a deadline as digits": (need(deadline="1803168000"), "/data/deadline", "date_parsing", "2027-04-14", "2027-04-14"),
     "a deadline with a time": (need(deadline="2027-03-31T10:00"), "/data/deadline", "date_inexact", "the day alone", "日付だけ"),
     "a deadline beyond time": (need(deadline="9999-12-31"), "/data/deadline", "date_too_far", "Check the year", "年を確かめて"),
     "a field that does not exist": (need(quantty=3), "/data/quantty", "extra_forbidden", "Did you mean quantity?", "quantity の"),
+    "a field that does not exist in a requirement": (
+        need(requirements=[{"attribute": "efficacy", "op": ">=", "value": 150, "mandatry": True}]),
+        "/data/requirements/0/mandatry", "extra_forbidden", "correct its name", "名前を直して",
+    ),
+    "a field that does not exist in money": (
+        need(budget={"amount": 1, "currency": "JPY", "tax": 10}), "/data/budget/tax", "extra_forbidden", "Remove it", "取り除く",
+    ),
+    "a budget beyond measure": (
+        need(quantity="0.000001", budget={"amount": 10**17, "currency": "JPY"}),
+        "/data/budget/amount", "unit_budget_too_large", "Check both", "両方の数",
+    ),
     "a missing field": ({**need(), "data": {}}, "/data/title", "missing", "Add it", "加えて"),
     "a text that is too long": (need(text={"ja": LONG}), "/data/text/ja", "string_too_long", "Shorten it", "短く"),
     "a control character": (need(title={"en": "a\u0000b"}), "/data/title/en", "control_character", "Remove it", "取り除いて"),
+    "a title of two lines": (need(title={"en": "A\r\nBcc: b@c.example"}), "/data/title/en", "line_break", "one line", "1行で"),
+    "a line end of Unicode": (need(title={"en": "A\u2028B"}), "/data/title/en", "line_break", "one line", "1行で"),
     "half a character": (need(title={"en": "\ud83d"}), "/data/title/en", "unpaired_surrogate", "whole character", "1文字全体"),
     "a number without a list": (
         need(requirements=[{"attribute": "a", "op": "in", "value": 3}]),
@@ -76,6 +91,10 @@ BAD_ITEMS: dict[str, tuple[Any, str, str, str, str]] = {
     ),
     "two addresses in one": (
         city(contacts=[{"function": {"en": "Desk"}, "email": "a@b.example, c@d.example", "languages": ["en"]}]),
+        "/data/contacts/0/email", "email", "Send an address", "書いて",
+    ),
+    "an address that no mail server reads": (
+        city(contacts=[{"function": {"en": "Desk"}, "email": "窓口@b.example", "languages": ["ja"]}]),
         "/data/contacts/0/email", "email", "Send an address", "書いて",
     ),
     "a city that is not known": (
@@ -127,6 +146,17 @@ async def test_the_largest_body_is_still_read(partner: Partner) -> None:
     assert response.status_code == 202
 
 
+async def test_a_packed_body_is_told_to_come_unpacked(partner: Partner) -> None:
+    response = await partner.post(gzip.compress(json.dumps(city()).encode()), packed="gzip")
+    (error,) = response.json()["errors"]
+    assert (response.status_code, error["code"]) == (415, "content_encoding")
+
+
+async def test_what_is_no_object_is_told_in_one_language(partner: Partner) -> None:
+    (refused,) = await partner.send(7, language="ja")
+    assert refused["errors"][0]["detail"].startswith("このイベント がJSONの")
+
+
 async def test_a_content_type_that_is_not_read_is_refused(partner: Partner) -> None:
     response = await partner.post(json.dumps(city()), kind="text/xml")
     assert (response.status_code, response.json()["errors"][0]["code"]) == (415, "content_type")
@@ -138,6 +168,7 @@ async def test_a_content_type_that_is_not_read_is_refused(partner: Partner) -> N
         ('"quantity": NaN', "/data/quantity", "not_a_number"),
         ('"quantity": -Infinity', "/data/quantity", "not_a_number"),
         ('"quantity": 1e999999999', "/data/quantity", "number_out_of_range"),
+        ('"quantity": 1e9999999999999999999999', "/data/quantity", "number_out_of_range"),
         ('"quantity": 1, "quantity": 2', "/data/quantity", "repeated_name"),
         ('"quantity": ' + "[" * 40 + "]" * 40, "/data/quantity/0", "too_deep"),
     ],

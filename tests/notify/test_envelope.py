@@ -60,7 +60,7 @@ def test_there_is_a_way_to_unsubscribe_only_where_somebody_reads_it():
     assert enclosed(unsubscribe="stop@musubi.example")["List-Unsubscribe"] == "<mailto:stop@musubi.example>"
 
 
-@pytest.mark.parametrize("smuggled", ["\r\nBcc: all@city.example", "\nBcc: all@city.example", "\rX: y", "\0"])
+@pytest.mark.parametrize("smuggled", ["\r\nBcc: all@city.example", "\nBcc: all@city.example", "\rX: y", "\u2028X: y", "\0"])
 def test_a_line_break_or_nul_in_a_subject_name_or_address_is_refused(smuggled: str):
     with pytest.raises(Rejected, match="line-break-in-header"):
         enclosed(Letter(f"Subject{smuggled}", "Text\n"))

@@ -51,13 +51,14 @@ def fault(pointer: str, code: str, choices: Iterable[str] = (), /, **values: obj
     sentences = words()[code]
     said = {name: _shown(value) for name, value in values.items()}
     near = _near(code, said.get("value", ""), choices)
-    fields = {"field": _in_words(pointer), "value": "", **said}
+    fields = {"value": "", **said}
+    field = _in_words(pointer)
     return Fault(
         pointer,
         code,
         {
-            "en": sentences["en"].format(**fields, near=f"Did you mean {near}? " if near else ""),
-            "ja": sentences["ja"].format(**fields, near=f"{near} のことですか。" if near else ""),
+            "en": sentences["en"].format(field=field or "The item", **fields, near=f"Did you mean {near}? " if near else ""),
+            "ja": sentences["ja"].format(field=field or "このイベント", **fields, near=f"{near} のことですか。" if near else ""),
         },
     )
 
@@ -164,12 +165,12 @@ def _place_of(code: str, steps: list[str | int], item: object) -> list[str | int
 
 
 def _in_words(pointer: str) -> str:
-    """`/data/tiers/2/quantity` as `tiers[2].quantity`."""
+    """`/data/tiers/2/quantity` as `tiers[2].quantity`; nothing for the item as a whole."""
     words = ""
     for step in pointer.split("/")[1:]:
         step = step.replace("~1", "/").replace("~0", "~")
         words += f"[{step}]" if step.isdigit() and words else f".{step}" if words else step
-    return _shown(words.removeprefix("data.")) or "The item"
+    return _shown(words.removeprefix("data."))
 
 
 def _shown(value: object) -> str:

@@ -99,6 +99,7 @@ def routes(service: "Service", submissions: Mapping[type[Any], Recorder]) -> API
         """202: all accepted. 207: some refused. 422: none accepted. Always one result per item, in order."""
         if not partner.organisation_id:
             raise Forbidden
+        _check_encoding(request.headers.get("content-encoding", ""))
         items = _items(request.headers.get("content-type", ""), await _body(request))
         answers = await intake.take_in(items, partner.organisation_id, only_asked=dry_run)
         refused = sum(answer["status"] == "refused" for answer in answers)
@@ -161,7 +162,7 @@ class Intake:
             raise Rejected(faults=(self._unknown(event.type),))
         kind, recorder = self._submissions[event.type]
         try:
-            return kind.model_validate(event.data), recorder
+            return kind.model_validate(event.data, extra="forbid"), recorder  # also in nested values, which facts share
         except ValidationError as error:
             raise Rejected(faults=faults_of(error, event.data, kind, prefix="/data")) from None
 
@@ -265,6 +266,12 @@ def _kind(type_: str) -> str:
 
 def _without_version(type_: str) -> str:
     return type_.rpartition(".")[0]
+
+
+def _check_encoding(encoding: str) -> None:
+    """Raises Rejected for a body that is packed: its size would say nothing of how much comes out of it."""
+    if encoding.strip().lower() not in ("", "identity"):
+        raise Rejected("unsupported-content", faults=(fault("", "content_encoding", value=encoding),))
 
 
 async def _body(request: Request) -> bytes:

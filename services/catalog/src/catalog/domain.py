@@ -48,10 +48,12 @@ def of_changed_company(offering: OfferingListed, company: CompanyListed) -> Offe
 def newest_rate(
     submitted: ExchangeRateSubmitted, subject: str, before: ExchangeRatePublished | None, today: date
 ) -> ExchangeRatePublished:
-    """The rate that holds from now on: an older one never replaces a newer. Raises Rejected for another currency's subject and
-    for a day that has not been anywhere on earth."""
+    """The rate that holds from now on: an older one never replaces a newer. Raises Rejected for another currency's subject, for
+    a dollar that is not one dollar, and for a day that has not been anywhere on earth."""
     if subject != submitted.currency:
         raise Rejected(faults=(fault("/subject", "subject_is_the_currency", value=subject, currency=submitted.currency),))
+    if submitted.currency == "USD" and submitted.per_usd != 1:
+        raise Rejected(faults=(fault("/data/per_usd", "dollar_is_a_dollar", value=f"{submitted.per_usd:f}"),))
     if submitted.as_of > today + timedelta(days=1):
         raise Rejected(faults=(fault("/data/as_of", "date_ahead", value=submitted.as_of, today=today),))
     if before and submitted.as_of < before.as_of:

@@ -1,6 +1,7 @@
 """The rules of needs: what becomes of a submitted need, which changes of its status are sensible, and when it closes."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from common.contracts.needs import (
@@ -15,6 +16,9 @@ from common.faults import fault
 
 HORIZON_YEARS = 50
 """A deadline later than this is a mistyped year, and the calendar of a time zone ends somewhere."""
+
+LARGEST_UNIT_BUDGET = Decimal(10) ** 18
+"""Contracts carry amounts below this; a larger budget for one unit is surely a slip of units."""
 
 
 def listed(submitted: MunicipalitySubmitted, municipality_id: str) -> MunicipalityListed:
@@ -41,7 +45,8 @@ def posted(
     before: NeedPosted | None,
     now: datetime,
 ) -> NeedPosted:
-    """The need as it now is. Raises Rejected where the deadline makes no sense or the change of status is refused.
+    """The need as it now is. Raises Rejected where the deadline or the budget makes no sense or the change of status
+    is refused.
 
     A need that we hear of first may be closed or withdrawn already: its earlier events may have been lost or come later, and
     if we refused it, the earlier one would stay open for ever."""
@@ -51,6 +56,11 @@ def posted(
         raise Rejected(faults=(fault("/data/deadline", "date_too_far", value=submitted.deadline, limit=limit),))
     if submitted.status == "open" and submitted.deadline < today:
         raise Rejected(faults=(fault("/data/deadline", "deadline_in_the_past", value=submitted.deadline, today=today),))
+    budget, quantity = submitted.budget, submitted.quantity
+    if budget and budget.amount >= LARGEST_UNIT_BUDGET * quantity:
+        raise Rejected(
+            faults=(fault("/data/budget/amount", "unit_budget_too_large", value=f"{budget.amount:f}", quantity=f"{quantity:f}"),)
+        )
     if before and before.status == "withdrawn" and submitted.status != "withdrawn":
         raise Rejected(faults=(fault("/data/status", "need_was_withdrawn", value=submitted.status),))
     return NeedPosted.model_validate(

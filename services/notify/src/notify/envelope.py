@@ -11,6 +11,7 @@ from uuid import UUID
 from common.errors import Rejected
 from notify.domain.letter import Letter
 
+_LINE_ENDS_AND_NUL = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029\0"
 _ONE_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}")
 
 
@@ -52,7 +53,7 @@ def enclose(
 
 def one_line(value: str) -> str:
     """The value, if it can stand in a header; else `Rejected`, because what follows a line break would be a header of its own."""
-    if any(c in value for c in "\r\n\0"):
+    if any(c in value for c in _LINE_ENDS_AND_NUL):
         raise Rejected(
             "line-break-in-header",
             {

@@ -35,6 +35,30 @@ def _no_control_characters(value: str) -> str:
     return value
 
 
+# What ends a line for a reader, a terminal or a mail header, beside the control characters.
+_NOT_IN_A_LINE = re.compile(r"[\x00-\x08\n-\x1f\x7f-\x9f\u2028\u2029]")
+_LINE_END = frozenset("\n\r\v\f\x85\u2028\u2029")
+
+
+def _one_line(value: str) -> str:
+    """Names and titles stand in headings and in the headers of mails, where a second line would be something else."""
+    if found := _NOT_IN_A_LINE.search(value):
+        if found.group() in _LINE_END:
+            raise PydanticCustomError("line_break", "a line break is not allowed")
+        raise PydanticCustomError("control_character", "control characters are not allowed")
+    return value
+
+
+def _plain_address(value: str) -> str:
+    """The pattern in the schema says what may not be in an address; mail servers read only these characters before the @."""
+    if not _LOCAL_PART.match(value) or ".." in value:
+        raise PydanticCustomError("email", "{value} is not an address", {"value": value[:80]})
+    return value
+
+
+_LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&*+/=?^_`{|}~-][A-Za-z0-9.!#$%&*+/=?^_`{|}~-]*(?<!\.)@[A-Za-z0-9]")
+
+
 def _not_a_float_or_bool(value: Any) -> Any:
     """JSON numbers arrive as int or Decimal (the reader parses them so); a float would carry noise digits into money."""
     if isinstance(value, bool):
@@ -42,16 +66,20 @@ def _not_a_float_or_bool(value: Any) -> Any:
     return Decimal(str(value)) if isinstance(value, float) else value
 
 
+_DIGITS = re.compile(r"[+-]?[0-9._]+")
+
+
 def _not_a_number(value: Any) -> Any:
-    """pydantic would take 1803168000 for a day of 2027, as seconds since 1970; whoever sends 20270331 means something else."""
+    """pydantic would take 1803168000, also as a text, for a day of 2027, as seconds since 1970; whoever sends 20270331 means
+    something else."""
     if isinstance(value, (int, float, Decimal)):
         raise PydanticCustomError("date_type", "a date is expected")
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        raise PydanticCustomError("date_parsing", "a date is expected")
     return value
 
 
-Line = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_no_control_characters)
-]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)]
 """A line of text: a name, a title."""
 Prose = Annotated[
     str,
@@ -80,7 +108,9 @@ Measure = Annotated[Decimal, BeforeValidator(_not_a_float_or_bool), Field(max_di
 """An exact number that may be negative, such as a temperature."""
 Day = Annotated[date, BeforeValidator(_not_a_number)]
 """A calendar day, such as `2027-04-14`."""
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s<>\"',;:\\]{1,64}@[A-Za-z0-9.-]{1,190}$")]
+Email = Annotated[
+    str, StringConstraints(pattern=r"^[^@\s<>\"',;:\\]{1,64}@[A-Za-z0-9.-]{1,190}$"), AfterValidator(_plain_address)
+]
 """One plain address; anything that could smuggle a second recipient or a header is refused."""
 
 
