@@ -57,6 +57,10 @@ async def test_filters_narrow_by_technology_and_by_the_country_of_delivery(partn
         assert count_of_offerings(page) == "2"
 
 
+async def test_a_status_that_means_nothing_finds_nothing(partner: Partner) -> None:
+    assert (await partner.page("/catalog?status=nonesuch")).status_code == 200
+
+
 @pytest.mark.parametrize("language", ["en", "ja"])
 async def test_an_offering_s_page_shows_prices_by_quantity_with_a_chart(partner: Partner, language: str) -> None:
     _, answer = await partner.accepted(

@@ -30,6 +30,10 @@ def test_money_is_said_with_its_currency_and_to_the_last_digit(amount: str, curr
     assert EN.money((Decimal(amount), currency)) == EN.money({"amount": amount, "currency": currency}) == en
 
 
+def test_money_beyond_what_contracts_carry_is_said_too() -> None:
+    assert EN.money((Decimal("1e37"), "USD")) == "USD\u00a010" + ",000" * 12
+
+
 def test_money_is_never_a_float() -> None:
     with pytest.raises(TypeError, match="never a float"):
         EN.money((0.1, "USD"))

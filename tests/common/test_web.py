@@ -155,6 +155,22 @@ async def test_the_language_asked_for_is_remembered_and_the_page_offers_the_othe
     assert "3,600\u00a0lamps" in later.text
 
 
+async def test_the_way_to_the_other_language_never_leads_to_another_host(edge: Sample) -> None:
+    async with edge.caller() as caller:
+        answer = await caller.get(httpx.URL(f"{ORIGIN}//evil.example/x"))
+    assert 'href="/evil.example/x?lang=en"' in answer.text
+    assert 'href="//' not in answer.text
+
+
+@pytest.mark.parametrize(("path", "status"), [("/page", 200), ("/nowhere", 404), ("/own-inbox", 401)])
+async def test_whoever_asks_for_the_headers_alone_gets_those_of_the_page(edge: Sample, path: str, status: int) -> None:
+    async with edge.caller() as caller:
+        head, page = await caller.head(path), await caller.get(path)
+    assert (head.status_code, head.content) == (status, b"")
+    assert head.headers["content-length"] == page.headers["content-length"]
+    assert head.headers["content-type"] == page.headers["content-type"]
+
+
 async def test_without_any_wish_pages_speak_japanese_and_machine_routes_english(edge: Sample) -> None:
     async with edge.caller() as caller:
         assert '<html lang="ja">' in (await caller.get("/page")).text

@@ -1,9 +1,12 @@
 """What somebody reads of needs and municipalities, in pages and as JSON."""
 
 import re
+from datetime import datetime, timedelta, timezone
+from uuid import UUID
 
 import pytest
 
+from common.addresses import Place, cursor
 from tests.partner import Partner
 from tests.partner_events import city, in_days, need
 
@@ -54,6 +57,19 @@ async def test_filters_narrow_the_list_and_the_heading_still_counts_all(partner:
         assert count_of_needs(page) == "2"
     nothing = (await partner.page("/needs?country=JP&technology=lighting")).text
     assert "No need passes these filters." in nothing
+
+
+@pytest.mark.parametrize("query", ["status=nonesuch", "technology=nonesuch", "country=zz&status=nonesuch"])
+async def test_a_filter_that_means_nothing_finds_nothing_and_can_be_taken_off(partner: Partner, query: str) -> None:
+    await partner.accepted(city(), need())
+    response = await partner.page(f"/needs?{query}")
+    assert response.status_code == 200
+    assert 'value="nonesuch" checked' in response.text
+
+
+async def test_a_city_beyond_measure_is_shown_all_the_same(partner: Partner) -> None:
+    (answer,) = await partner.accepted(city(population=10**39))
+    assert (await partner.page(f"/needs/municipalities/{answer['aggregate_id']}")).status_code == 200
 
 
 async def test_a_filter_in_use_can_be_taken_off_by_a_link(partner: Partner) -> None:
@@ -144,8 +160,15 @@ async def test_machines_read_municipalities_without_addresses(partner: Partner) 
     assert item["contacts"] == [{"function": {"en": "Energy desk", "ja": "エネルギー窓口"}, "languages": ["en"]}]
 
 
-@pytest.mark.parametrize("cursor", ["x", "%00", "AAAA", "é"])
-async def test_a_cursor_that_is_not_ours_is_refused_in_words(partner: Partner, cursor: str) -> None:
-    response = await partner.page(f"/api/needs/v1/needs?cursor={cursor}")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x", "%00", "AAAA", "é",
+        # the year 1 on a clock that is ahead of UTC, which UTC cannot say
+        cursor(Place(datetime.min.replace(tzinfo=timezone(timedelta(hours=9))), str(UUID(int=0)))),
+    ],
+)  # fmt: skip
+async def test_a_cursor_that_is_not_ours_is_refused_in_words(partner: Partner, text: str) -> None:
+    response = await partner.page(f"/api/needs/v1/needs?cursor={text}")
     assert response.status_code == 422
     assert response.json()["errors"][0]["code"] == "cursor_not_readable"

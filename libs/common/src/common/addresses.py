@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -67,7 +67,8 @@ def place_of(text: str | None) -> Place | None:
     try:
         at, _, id_ = base64.urlsafe_b64decode(text.encode() + b"==").decode().partition(" ")
         place = Place(datetime.fromisoformat(at), id_)
-    except (binascii.Error, ValueError):
+        place.at.astimezone(UTC)
+    except (binascii.Error, ValueError, OverflowError):  # the last for a moment before the year 1 or after 9999
         place = None
     if place is None or not _UUID.fullmatch(place.id) or place.at.tzinfo is None:
         raise Rejected(faults=(fault("/query/cursor", "cursor_not_readable"),))

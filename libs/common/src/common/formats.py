@@ -6,7 +6,7 @@ A number and its unit are held together by a no-break space where the language p
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -17,6 +17,8 @@ from babel.numbers import format_decimal, get_currency_name, get_currency_precis
 from common import vocabulary
 
 NO_BREAK = "\u00a0"
+_WIDE = Context(prec=100)
+"""A price through two exchange rates can have more digits than the usual 28, and then rounding would fail."""
 
 
 class Formats:
@@ -32,7 +34,8 @@ class Formats:
     def number(self, value: Decimal | int, digits: int | None = None) -> str:
         """`3,600`, `0.6766`: grouped, with at most `digits` decimal places (6 where none are given), none of them an empty 0."""
         places = 6 if digits is None else digits
-        return format_decimal(Decimal(value), "#,##0." + "#" * places if places else "#,##0", locale=self._locale)
+        with localcontext(_WIDE):
+            return format_decimal(Decimal(value), "#,##0." + "#" * places if places else "#,##0", locale=self._locale)
 
     def money(self, value: object, currency: str | None = None) -> str:
         """`USD 180`, `180米ドル`, `12,000円`. Takes a `Money`, a pair (amount, currency), or an amount and its currency.
@@ -52,7 +55,8 @@ class Formats:
 
     def price_figure(self, amount: Decimal, currency: str) -> str:
         """The figure of `money` without its currency, where that stands elsewhere."""
-        return self._money_figure(amount, get_currency_precision(currency))
+        with localcontext(_WIDE):
+            return self._money_figure(amount, get_currency_precision(currency))
 
     def _money_figure(self, amount: Decimal, precision: int) -> str:
         if 0 < abs(amount) < 1:

@@ -56,6 +56,7 @@ def application(service: "Service") -> FastAPI:
     app.add_middleware(LoopbackHosts, only_loopback=settings.local_sign_in)
     app.add_middleware(AnsweredErrors)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestSpan, telemetry=service.telemetry)
     app.include_router(service_routes.routes(service, app))
     return app
@@ -87,6 +88,22 @@ class AnsweredErrors:
                 raise
             response = await answer_error(Request(scope, receive), error)
             return await response(scope, receive, send)
+
+
+class HeadAsGet:
+    """Answers HEAD as GET without the body, for whoever only checks a link, such as a mail program or a monitor."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            return await self.app(scope, receive, send)
+
+        async def send_without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        return await self.app({**scope, "method": "GET"}, receive, send_without_body)
 
 
 class Pages:
@@ -175,4 +192,5 @@ def _other_language(request: Request, language: str) -> str:
     """The address of this page in the other language: the same path and query, with `lang`."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
     other = next(known for known in LANGUAGES if known != language)
-    return f"{request.url.path}?{urlencode([*kept, ('lang', other)])}"
+    path = "/" + request.url.path.lstrip("/")  # an address that begins with // would lead to another host
+    return f"{path}?{urlencode([*kept, ('lang', other)])}"
