@@ -43,7 +43,6 @@ MAKERS: Mapping[str, Callable[..., FastAPI]] = {
     "matching": matching.app.create_app,
     "notify": notify.app.create_app,
 }
-OFFICES = {"en": "JETRO office", "ja": "ジェトロ事務所"}
 
 
 @dataclass

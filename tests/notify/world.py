@@ -1,6 +1,6 @@
 """The notify service on a real database with a clock that tests move, without a broker: events are handed to its handlers."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from importlib.resources import files
@@ -110,9 +110,6 @@ class World:
     async def close(self) -> None:
         for client in self._open:
             await client.aclose()
-
-
-NewWorld = Callable[..., Any]
 
 
 @asynccontextmanager

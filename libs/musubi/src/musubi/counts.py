@@ -13,6 +13,7 @@ from common.clock import utc_now
 from common.permissions import Role
 from common.postgres import server_settings
 from musubi import roles
+from musubi.sign_in_links import OPERATOR
 
 STORED = {
     "needs": ("needs", "select count(*) from need"),
@@ -83,7 +84,6 @@ def differences(stored: Counts, shown: Mapping[str, set[int]]) -> list[str]:
 async def _operator_session(identity_dsn: str) -> str:
     now = utc_now()
     async with identity.writing(identity_dsn) as tx:
-        names = {"en": "Operator", "ja": "運用担当"}
-        await identity.record_organisation(tx, "operator", "operator", names, now=now)
-        account = await identity.account_of(tx, "operator", Role.OPERATOR, names=names, language="en", now=now)
+        await identity.record_organisation(tx, "operator", "operator", OPERATOR, now=now)
+        account = await identity.account_of(tx, "operator", Role.OPERATOR, names=OPERATOR, language="en", now=now)
         return await identity.begin_session(tx, account, now=now)

@@ -1,7 +1,6 @@
 """The catalog service put together: settings, database, partners' intake, interface for machines, pages."""
 
 from importlib.resources import files
-from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -16,9 +15,7 @@ from common.telemetry import Telemetry
 
 def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemetry | None = None) -> FastAPI:
     """The whole service as one ASGI app; nothing is opened before its lifespan begins."""
-    service = Service(
-        "catalog", settings, clock=clock, telemetry=telemetry, migrations=Path(str(files("catalog") / "migrations"))
-    )
+    service = Service("catalog", settings, clock=clock, telemetry=telemetry, migrations=files("catalog") / "migrations")
     app = web.application(service)
     app.include_router(intake.routes(service, SUBMISSIONS))
     app.include_router(api.routes(service))

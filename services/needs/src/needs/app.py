@@ -1,7 +1,6 @@
 """The needs service put together: settings, database, partners' intake, interface for machines, pages."""
 
 from importlib.resources import files
-from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -16,7 +15,7 @@ from needs.handlers import DUTIES, SUBMISSIONS
 
 def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemetry | None = None) -> FastAPI:
     """The whole service as one ASGI app; nothing is opened before its lifespan begins."""
-    service = Service("needs", settings, clock=clock, telemetry=telemetry, migrations=Path(str(files("needs") / "migrations")))
+    service = Service("needs", settings, clock=clock, telemetry=telemetry, migrations=files("needs") / "migrations")
     service.on_duties(DUTIES)
     app = web.application(service)
     app.include_router(intake.routes(service, SUBMISSIONS))

@@ -1,7 +1,6 @@
 """The notify service put together: settings, database, events in, the sender, pages, interface for machines, signing in."""
 
 from importlib.resources import files
-from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -17,7 +16,7 @@ from notify.settings import NotifySettings
 
 def create_app(settings: NotifySettings, *, clock: Clock = utc_now, telemetry: Telemetry | None = None) -> FastAPI:
     """The whole service as one ASGI app; nothing is opened before its lifespan begins."""
-    service = Service("notify", settings, clock=clock, telemetry=telemetry, migrations=Path(str(files("notify") / "migrations")))
+    service = Service("notify", settings, clock=clock, telemetry=telemetry, migrations=files("notify") / "migrations")
     # Deciding whom to tell is all Python: 200 lists take some 20 ms, and pages are answered in between.
     service.on_events(HANDLERS, at_once=200)
     # A committed batch wakes it at once; the pause is for mails whose time comes without an event.

@@ -1,6 +1,5 @@
 """Planned mails become messages: the recipient's address and language are looked up, the text is written once and kept."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from logging import Logger
 
@@ -10,10 +9,10 @@ from common.transaction import Transaction
 from notify import mail_store
 from notify.domain.delivery import only_in_the_inbox
 from notify.domain.letter import Desk, Notice, inbox_link, letter, proposal_link
-from notify.domain.recipients import Recipient, company_names, reached_by
+from notify.domain.recipients import Recipient, reached_by
 from notify.envelope import enclose
 from notify.mail_store import ToCompose
-from notify.offices import SECRETARIAT, offices
+from notify.offices import SECRETARIAT, names_of, offices
 from notify.settings import NotifySettings
 
 AT_ONCE = 50
@@ -98,7 +97,7 @@ def written(mail: ToCompose, recipient: Recipient, address: str, settings: Notif
         Notice(mail.need, mail.match, mail.why, mail.issued_at, mail.answer_by, mail.more),
         proposal=proposal_link(settings.public_origin, mail.need.id, mail.match.offering_id),
         inbox=inbox_link(settings.public_origin, str(mail.notification_id)),
-        others=[names_of(recipient_id, kind, mail) for recipient_id, kind in mail.others],
+        others=[names_of(kind, recipient_id, mail.need, mail.match) for recipient_id, kind in mail.others],
         desk=Desk(SECRETARIAT.names, SECRETARIAT.address or settings.mail_from),
         composed_at=now,
     )
@@ -114,13 +113,3 @@ def written(mail: ToCompose, recipient: Recipient, address: str, settings: Notif
         eight_bit=not settings.smtp_host,
     )
     return text.subject, message
-
-
-def names_of(recipient_id: str, kind: str, mail: ToCompose) -> Mapping[str, str]:
-    """The names of another recipient of the same match."""
-    if kind == "municipality":
-        return mail.need.municipality.names
-    if kind == "company":
-        return company_names(mail.match.company.names, example=mail.match.company.example)
-    office = offices().by_id(recipient_id)
-    return office.names if office else SECRETARIAT.names

@@ -23,8 +23,9 @@ from notify import mail_store, store
 from notify.domain import figures
 from notify.domain.answer import Group
 from notify.handlers import announcement
+from notify.offices import names_of
 from notify.readers import reader_of
-from notify.shown import Shown, name_of, shown
+from notify.shown import Shown, shown
 from notify.store import Folder
 
 PER_PAGE = 30
@@ -86,7 +87,7 @@ def routes(service: Service) -> APIRouter:
             m=shown(found, f, reader.zone, now),
             fitting=figures.fitting(found.match),
             lacking=figures.lacking(found.match),
-            others=[(other, name_of(other, found)) for other in others],
+            others=[(o, names_of(o.recipient_kind, o.recipient_id, found.need, found.match)) for o in others],
             mail=mail,
             zone=reader.zone,
         )

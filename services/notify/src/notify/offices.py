@@ -6,10 +6,12 @@ Their addresses are not facts: each is a function at an `.example` address, whic
 """
 
 import csv
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-from notify.domain.recipients import Offices, Recipient, language_for
+from common.contracts.matching import Match, NeedSummary
+from notify.domain.recipients import Kind, Offices, Recipient, company_names, language_for
 
 OFFICE_DESK = {"en": "Trade desk", "ja": "貿易担当"}
 
@@ -44,3 +46,13 @@ def offices() -> Offices:
         },
         serves={row["id"]: tuple(row["serves"].split()) for row in rows},
     )
+
+
+def names_of(kind: Kind, recipient_id: str, need: NeedSummary, match: Match) -> Mapping[str, str]:
+    """The names of somebody who is told of this match."""
+    if kind == "municipality":
+        return need.municipality.names
+    if kind == "company":
+        return company_names(match.company.names, example=match.company.example)
+    office = offices().by_id(recipient_id)
+    return office.names if office else SECRETARIAT.names

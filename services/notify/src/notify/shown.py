@@ -1,6 +1,5 @@
 """What a page shows of a notification, in the reader's language and time zone."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -10,9 +9,7 @@ from common.formats import Formats
 from notify.domain import answer, figures
 from notify.domain.answer import Group
 from notify.domain.letter import proposal_link
-from notify.domain.recipients import company_names
-from notify.offices import SECRETARIAT, offices
-from notify.store import AlsoTold, Item
+from notify.store import Item
 
 State = Literal["current", "left-list", "need-closed", "need-withdrawn"]
 
@@ -61,13 +58,3 @@ def state_of(item: Item) -> State:
     if item.need.status == "withdrawn":
         return "need-withdrawn"
     return "current" if item.on_list else "left-list"
-
-
-def name_of(told: AlsoTold, item: Item) -> Mapping[str, str]:
-    """The names of another recipient of the same match."""
-    if told.recipient_kind == "municipality":
-        return item.need.municipality.names
-    if told.recipient_kind == "company":
-        return company_names(item.match.company.names, example=item.match.company.example)
-    office = offices().by_id(told.recipient_id)
-    return office.names if office else SECRETARIAT.names
