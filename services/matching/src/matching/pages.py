@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from common.addresses import address, known_form, window
+from common.addresses import address, each_taken_off, known_form, window
 from common.auth import Principal, allowed
 from common.contracts.matching import Match
 from common.contracts.values import Money
@@ -82,7 +82,7 @@ def routes(service: Service) -> APIRouter:
             groups=[one.code for one in technologies().values() if not one.unit],
             in_use=in_use,
             address=address("/matching", in_use),
-            without={name: address("/matching", {**in_use, name: None}).rstrip("?&") for name in in_use},
+            without=each_taken_off("/matching", in_use),
         )
 
     @router.get("/matching/needs/{need_id}")

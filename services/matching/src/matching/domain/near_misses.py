@@ -16,7 +16,7 @@ from matching.domain.facets import LATE, TOO_FEW, TOO_MANY
 from matching.domain.gates import Failure, failures, is_expired
 from matching.domain.shortlist import Rank, earnings
 from matching.domain.sides import Attribute, Need, Offering, Requirement
-from matching.domain.words import asked_for, stated_as
+from matching.domain.words import asked_for, stated_as, would_do
 
 Who = Literal["city", "company"]
 
@@ -131,7 +131,7 @@ def _requirement(need: Need, offering: Offering, failure: Failure) -> tuple[Reas
         raise ValueError("a failed requirement says which one")
     attribute = asked.name.replace("_", " ")
     if stated is None or stated.unit_key != asked.unit_key:
-        values = {"attribute": attribute, "wanted_en": _wanted(asked, "en"), "wanted_ja": _wanted(asked, "ja")}
+        values = {"attribute": attribute, "wanted_en": would_do(asked, "en"), "wanted_ja": would_do(asked, "ja")}
         would_do = Attribute(asked.key, asked.name, asked.unit_key, asked.unit, asked.values[0])
         after = replace(offering, attributes=(*offering.attributes, would_do))
         return NOT_STATED, {"attribute": attribute}, Change(STATE_IT, values, "company", need, after)
@@ -147,11 +147,6 @@ def _requirement(need: Need, offering: Offering, failure: Failure) -> tuple[Reas
         return NOT_MET, obstacle, Change(ASK_FOR_LESS, values, "city", change, offering)
     accepts = replace(asked, op="in", values=(*asked.values, stated.value))
     return NOT_MET, obstacle, Change(ACCEPT, {**offered, "attribute": attribute}, "city", _asking(need, asked, accepts), offering)
-
-
-def _wanted(asked: Requirement, language: str) -> str:
-    """What would do, without the attribute's name: `at least 150 lm/W`."""
-    return asked_for(asked, language).split("：" if language == "ja" else ": ", 1)[1]
 
 
 def _asking(need: Need, asked: Requirement, instead: Requirement) -> Need:

@@ -96,16 +96,20 @@ VALUES_SAID = 6
 
 def asked_for(requirement: Requirement, language: str) -> str:
     """`efficacy: at least 150 lm/W`, `efficacy：150 lm/W以上`."""
+    return requirement.name.replace("_", " ") + ("：" if language == "ja" else ": ") + would_do(requirement, language)
+
+
+def would_do(requirement: Requirement, language: str) -> str:
+    """What would meet it: `at least 150 lm/W`, `DALI or Zhaga`."""
     ja = language == "ja"
-    named = requirement.name.replace("_", " ") + ("：" if ja else ": ")
     wanted = [measured(value, requirement.unit, language) for value in requirement.values[:VALUES_SAID]]
     if len(requirement.values) > VALUES_SAID:
         wanted.append("…")
     if requirement.op == ">=":
-        return named + (f"{wanted[0]}以上" if ja else f"at least {wanted[0]}")
+        return f"{wanted[0]}以上" if ja else f"at least {wanted[0]}"
     if requirement.op == "<=":
-        return named + (f"{wanted[0]}以下" if ja else f"at most {wanted[0]}")
-    return named + ("または" if ja else " or ").join(wanted)
+        return f"{wanted[0]}以下" if ja else f"at most {wanted[0]}"
+    return ("または" if ja else " or ").join(wanted)
 
 
 def stated_as(stated: Attribute | None, language: str) -> str:
