@@ -30,6 +30,11 @@ def address(path: str, filters: Mapping[str, str | None]) -> str:
     return f"{path}?{kept}&" if kept else f"{path}?"
 
 
+def each_taken_off(path: str, filters: Mapping[str, str | None]) -> dict[str, str]:
+    """For each filter in use, the list's address without it."""
+    return {name: address(path, {**filters, name: None}).rstrip("?&") for name in filters}
+
+
 class Window(NamedTuple):
     """Which part of a list is shown. `first` and `last` count from 1."""
 

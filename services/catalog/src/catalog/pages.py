@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse
 
 from catalog import domain, store
 from catalog.store import Filter
-from common.addresses import address, known_form, window
+from common.addresses import address, each_taken_off, known_form, window
 from common.auth import allowed
 from common.errors import NotFound
 from common.list_parameters import Code, PageNumber
@@ -53,7 +53,7 @@ def routes(service: Service) -> APIRouter:
             statuses=STATUSES,
             in_use=in_use,
             address=address("/catalog", in_use),
-            without={name: address("/catalog", {**in_use, name: None}).rstrip("?&") for name in in_use},
+            without=each_taken_off("/catalog", in_use),
         )
 
     @router.get("/catalog/companies/{id_}")

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from common.addresses import address, known_form, window
+from common.addresses import address, each_taken_off, known_form, window
 from common.auth import allowed
 from common.errors import NotFound
 from common.list_parameters import Code, PageNumber
@@ -53,7 +53,7 @@ def routes(service: Service) -> APIRouter:
             statuses=STATUSES,
             in_use=in_use,
             address=address("/needs", in_use),
-            without={name: address("/needs", {**in_use, name: None}).rstrip("?&") for name in in_use},
+            without=each_taken_off("/needs", in_use),
         )
 
     @router.get("/needs/municipalities/{id_}")
