@@ -132,8 +132,8 @@ def _requirement(need: Need, offering: Offering, failure: Failure) -> tuple[Reas
     attribute = asked.name.replace("_", " ")
     if stated is None or stated.unit_key != asked.unit_key:
         values = {"attribute": attribute, "wanted_en": would_do(asked, "en"), "wanted_ja": would_do(asked, "ja")}
-        would_do = Attribute(asked.key, asked.name, asked.unit_key, asked.unit, asked.values[0])
-        after = replace(offering, attributes=(*offering.attributes, would_do))
+        stating_it = Attribute(asked.key, asked.name, asked.unit_key, asked.unit, asked.values[0])
+        after = replace(offering, attributes=(*offering.attributes, stating_it))
         return NOT_STATED, {"attribute": attribute}, Change(STATE_IT, values, "company", need, after)
     offered = {f"offered_{language}": stated_as(stated, language) for language in ("en", "ja")}
     obstacle = {
