@@ -3,10 +3,15 @@
 import asyncio
 import time
 
+import pytest
+
 from common.background import Loop
+from common.errors import TryAgain
+from common.postgres import Database
 from common.service import Service
 from common.settings import Settings
 from common.telemetry import Telemetry
+from musubi import embedded_postgres
 from tests.brokers import Broker
 from tests.common.hop import HANDLERS, MIGRATIONS, looking_at, rate, running_hop, settings, until
 
@@ -58,3 +63,16 @@ async def test_a_background_step_that_fails_is_run_again_and_waking_runs_it_at_o
     loop.wake()
     await until(lambda: len(runs) == 4)
     task.cancel()
+
+
+async def test_while_the_database_is_away_callers_are_told_to_try_again() -> None:
+    with embedded_postgres.temporary() as server:
+        database = Database(server.dsn(), "needs")
+        await database.open()
+    with pytest.raises(TryAgain, match="does not answer"):
+        async with database.reading():
+            pass
+    await database.close()
+    with pytest.raises(TryAgain):
+        async with database.transaction():
+            pass

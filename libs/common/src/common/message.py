@@ -24,7 +24,9 @@ _SEQUENCE_DIGITS = 18
 _REQUIRED = ("ce_id", "ce_type", "ce_source", "ce_time")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z")
-_TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+TRACE_BYTES = 55
+"""The length of a `traceparent`; one that is not well formed begins a new trace where it is read."""
+
 _STRUCTURED = b"application/cloudevents+json"
 _BINARY_TYPES = (None, b"application/json", b"application/json; charset=utf-8")
 
@@ -106,10 +108,11 @@ def _from_binary(record: Record, headers: dict[str, bytes | None]) -> Event:
         raise _NoEvent("no key")
     if record.value is None:
         raise _NoEvent("no body")
-    id_, type_, source, time = (headers.get(name) for name in _REQUIRED)
+    get = headers.get
+    id_, type_, source, time = get("ce_id"), get("ce_type"), get("ce_source"), get("ce_time")
     if id_ is None or type_ is None or source is None or time is None:
-        raise _NoEvent(f"header {next(name for name in _REQUIRED if headers.get(name) is None)} is missing or null")
-    trace = headers.get("traceparent")
+        raise _NoEvent(f"header {next(name for name in _REQUIRED if get(name) is None)} is missing or null")
+    trace, correlation, causation = get("traceparent"), get("ce_correlationid"), get("ce_causationid")
     return Event(
         record.topic,
         _name(record.key.decode(), "the key"),
@@ -119,9 +122,9 @@ def _from_binary(record: Record, headers: dict[str, bytes | None]) -> Event:
         _shared_name(source, "the source"),
         _shared_time(time),
         record.value,
-        trace if trace and _TRACE.fullmatch(trace) else b"",
-        _name_or_nothing(headers.get("ce_correlationid"), "correlationid"),
-        _name_or_nothing(headers.get("ce_causationid"), "causationid"),
+        trace if trace and len(trace) == TRACE_BYTES else b"",
+        _name(correlation.decode(), "correlationid") if correlation else "",
+        _name(causation.decode(), "causationid") if causation else "",
     )
 
 
@@ -146,9 +149,9 @@ def _from_structured(record: Record) -> Event:
         _name(found["source"], "the source"),
         _shared_time(found["time"].encode()),
         to_json(found["data"]),
-        trace if _TRACE.fullmatch(trace) else b"",
-        _name_or_nothing(found.get("correlationid"), "correlationid"),
-        _name_or_nothing(found.get("causationid"), "causationid"),
+        trace if len(trace) == TRACE_BYTES else b"",
+        _name(str(found["correlationid"]), "correlationid") if found.get("correlationid") else "",
+        _name(str(found["causationid"]), "causationid") if found.get("causationid") else "",
     )
 
 
@@ -157,12 +160,6 @@ def _name(value: str, what: str) -> str:
     if not 0 < len(value) <= MAX_NAME or "\x00" in value:
         raise _NoEvent(f"{what} is empty, too long or has a NUL in it")
     return value
-
-
-def _name_or_nothing(value: bytes | str | None, what: str) -> str:
-    if not value:
-        return ""
-    return _name(value.decode() if isinstance(value, bytes) else str(value), what)
 
 
 @lru_cache(maxsize=2048)

@@ -13,8 +13,14 @@ from common.exact_json import from_json, to_json
 from common.transaction import Transaction
 
 CONNECT_SECONDS = 5
+ACQUIRE_SECONDS = 15
 COMMAND_SECONDS = 30
 """asyncpg has no deadline of its own: a cut connection would hang for ever."""
+
+_AWAY = {
+    "en": "The database does not answer just now. Please try again in a minute.",
+    "ja": "データベースが応答していません。1分ほど待ってから、もう一度お試しください。",
+}
 
 
 def server_settings(schema: str) -> dict[str, str]:
@@ -84,11 +90,22 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection without a transaction; raises `TryAgain` if none is to be had in time."""
-        if self._pool is None:
-            raise TryAgain("database-closed")
-        async with self._pool.acquire(timeout=COMMAND_SECONDS) as connection:
+        """A connection without a transaction; raises `TryAgain` if none is to be had in time, or if it breaks."""
+        pool = self._pool
+        if pool is None:
+            raise TryAgain("database-away", _AWAY)
+        try:
+            connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            raise TryAgain("database-away", _AWAY) from error
+        try:
             yield connection
+        except Exception as error:
+            if connection.is_closed():  # whatever asyncpg says then: its errors are of three families
+                raise TryAgain("database-away", _AWAY) from error
+            raise
+        finally:
+            await pool.release(connection, timeout=CONNECT_SECONDS)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

@@ -23,7 +23,8 @@ RELAY_LOCK = 0x6D757362
 SESSION_SECONDS = 10
 """PostgreSQL ends a leader's session that is silent for so long; the publisher's deadline is shorter."""
 _AT_ONCE = 8
-_KEPT = 4 * _AT_ONCE
+_KEPT_EVENTS = 16_000
+"""So many events at most are kept in memory for sending; the rest is read back."""
 _POLL_ALONE, _POLL_SHARED = 0.5, 0.05
 _SHARED_FOR = 30.0
 _CHECK_EVERY = 10.0
@@ -47,7 +48,7 @@ class Relay:
 
     def announce(self, batch: Batch) -> None:
         """Say, right after the commit, that a batch is there. Only a hint: losing it costs a read, nothing else."""
-        if self.leading and len(self._fresh) < _KEPT:
+        if self.leading and sum(map(len, self._fresh.values())) < _KEPT_EVENTS:
             self._fresh[batch.number] = batch.events
         self._wake.set()
 
