@@ -31,6 +31,13 @@ async def test_without_a_key_nothing_is_taken_in(partner: Partner) -> None:
     assert await partner.announced() == []
 
 
+async def test_a_key_that_is_not_valid_any_more_is_told_so(partner: Partner) -> None:
+    async with partner.caller(authorization="Bearer mk_of-yesterday") as caller:
+        response = await caller.post("/api/needs/v1/events", json=city())
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+    assert "API key" in response.json()["detail"]
+
+
 async def test_ids_follow_from_organisation_kind_and_subject_alone(partner: Partner) -> None:
     (answer,) = await partner.accepted(city("haiphong"))
     assert answer["aggregate_id"] == aggregate_id("partner-of-tests", "municipality", "haiphong")

@@ -41,6 +41,13 @@ def test_anything_but_loopback_is_refused_with_the_reason(host: str, capsys: pyt
     assert f"{host} is refused" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("port", ["80000", "-1", "http"])
+def test_what_is_no_port_is_refused_with_the_reason(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["up", f"--port={port}"])
+    assert f"{port} is no port" in capsys.readouterr().err
+
+
 def test_publishing_where_nothing_runs_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "events.ndjson").write_text("{}\n")
     done = musubi("publish", "events.ndjson", folder=tmp_path)

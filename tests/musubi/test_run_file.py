@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from musubi import run_file
-from musubi.run_file import FolderInUse, Running
+from musubi.run_file import FolderInUse, FolderNotUsable, Running
 
 HOLD = """
 import sys
@@ -37,6 +37,13 @@ def test_a_second_one_in_the_same_folder_is_told_who_holds_it_and_what_to_do(tmp
         run_file.write(tmp_path, running(os.getpid()))
         who = rf"process {os.getpid()} at http://127\.0\.0\.1:8600.*Ctrl-C.*--folder"
         with pytest.raises(FolderInUse, match=who), run_file.held(tmp_path):
+            pass
+
+
+def test_a_folder_in_which_nothing_can_be_stored_is_named_with_the_option(tmp_path: Path) -> None:
+    (tmp_path / "a-file").touch()
+    for folder in (tmp_path / "a-file", tmp_path / "a-file" / "below"):
+        with pytest.raises(FolderNotUsable, match=rf"{folder}.*--folder"), run_file.held(folder):
             pass
 
 

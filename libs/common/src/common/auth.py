@@ -68,6 +68,16 @@ class Allowed:
                     "ja": f"いまの役割（{principal.role}）では、この操作はできません。別の役割でサインインしてください。",
                 },
             )
+        if "authorization" in request.headers:
+            raise Forbidden(
+                "key-not-known",
+                {
+                    "en": "The API key is not known here, or is not valid any more. "
+                    "Send a valid one as “Authorization: Bearer mk_…”.",
+                    "ja": "このAPIキーは登録されていないか、もう使えません。"
+                    "有効なキーを「Authorization: Bearer mk_…」の形で送ってください。",
+                },
+            )
         raise Forbidden(
             "sign-in-needed",
             {

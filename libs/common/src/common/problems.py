@@ -111,7 +111,7 @@ def problem_of(error: Exception) -> Problem:
 
 def _own(error: MusubiError) -> Problem:
     if isinstance(error, Forbidden):
-        if error.slug == "sign-in-needed":
+        if error.slug in ("sign-in-needed", "key-not-known"):
             return Problem(401, error.slug, TITLES[401], error.detail, headers={"www-authenticate": "Bearer"})
         return Problem(403, error.slug, TITLES[403], error.detail)
     if isinstance(error, NotFound):

@@ -94,8 +94,14 @@ def _folder(parser: argparse.ArgumentParser) -> None:
 
 def _where_to_run(parser: argparse.ArgumentParser) -> None:
     _folder(parser)
-    parser.add_argument("--port", type=int, default=PORT, help=f"default: {PORT}; 0 takes a free one")
+    parser.add_argument("--port", type=_port, default=PORT, help=f"default: {PORT}; 0 takes a free one")
     parser.add_argument("--host", type=_loopback, default=LOOPBACK, help="only this machine itself can be served")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port; use a number from 0 to 65535")
+    return int(text)
 
 
 def _loopback(host: str) -> str:

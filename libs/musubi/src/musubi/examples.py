@@ -35,7 +35,9 @@ def first_loaded(folder: Path, today: date) -> date:
     note = folder / LOADED
     if note.exists():
         return date.fromisoformat(json.loads(note.read_text())["on"])
-    note.write_text(json.dumps({"on": today.isoformat()}) + "\n")
+    unfinished = note.with_suffix(".new")
+    unfinished.write_text(json.dumps({"on": today.isoformat()}) + "\n")
+    unfinished.replace(note)  # in one step, so that a kill leaves no half of it
     return today
 
 

@@ -158,4 +158,5 @@ def _json_object(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _reason(answer: httpx.Response, body: dict[str, Any]) -> str:
-    return str(body.get("detail") or body.get("title") or f"HTTP {answer.status_code}")
+    faults = " ".join(str(fault.get("detail")) for fault in body.get("errors") or ())
+    return faults or str(body.get("detail") or body.get("title") or f"HTTP {answer.status_code}")

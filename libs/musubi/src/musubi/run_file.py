@@ -25,6 +25,10 @@ class Running(NamedTuple):
     postgres: dict[str, str]
 
 
+class FolderNotUsable(CannotGoOn):
+    """Nothing can be stored in this folder; the text says why."""
+
+
 class FolderInUse(CannotGoOn):
     """Another process serves this folder; the text says which and what to do."""
 
@@ -64,9 +68,9 @@ def read(folder: Path) -> Running | None:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold the folder while the block runs. Raises `FolderInUse`. The system takes a killed process's lock away."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+") as lock:
+    """Hold the folder while the block runs. Raises `FolderInUse` or `FolderNotUsable`. The system takes a killed process's
+    lock away."""
+    with _lock_file(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -76,6 +80,16 @@ def held(folder: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def _lock_file(folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return (folder / LOCK).open("a+")
+    except OSError as error:
+        raise FolderNotUsable(
+            f"Nothing can be stored in {folder}: {error.strerror}. Use a folder that is yours: --folder FOLDER."
+        ) from None
 
 
 def _somebody_holds(lock: IO[str]) -> bool:
