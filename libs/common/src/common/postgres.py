@@ -101,7 +101,7 @@ class Database:
         try:
             yield connection
         except Exception as error:
-            if connection.is_closed():  # whatever asyncpg says then: its errors are of three families
+            if _is_gone(connection):  # whatever asyncpg says then: its errors are of three families
                 raise TryAgain("database-away", _AWAY) from error
             raise
         finally:
@@ -123,3 +123,10 @@ class Database:
         """One snapshot to read from; writing and emitting raise."""
         async with self.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
             yield Transaction(connection, self.clock(), source=self._source, read_only=True)
+
+
+def _is_gone(connection: Any) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:  # the pool has taken it back already
+        return True
