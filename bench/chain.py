@@ -1,12 +1,12 @@
 """How long an event takes through the whole chain under an open load: `python -m bench.chain`.
 
 Four services in four processes, a real Kafka, a real PostgreSQL with fsync. With needs and offerings loaded, events arrive by
-Poisson at 100 a second: 70 % changed offerings, 25 % new needs, 5 % withdrawn offerings, each in a request of its own. For
-every event: from the moment at which it was meant to be sent to the answer "accepted", to the commit by which the shortlists
-that it touches are stored, and, for those that notify somebody, to the commit by which it stands in the inbox. Commit times
-are PostgreSQL's own (`track_commit_timestamp`), so nothing is added to what is measured. Mails are written into a folder
-while the load runs; only those of the loading before it are set aside. Before and after, at the same rate, three hops written
-by hand as thinly as possible (`bench.thin_hops`).
+Poisson, at a gentle rate and then at 100 a second: 70 % changed offerings, 25 % new needs, 5 % withdrawn offerings, each in a
+request of its own. For every event: from the moment at which it was meant to be sent to the answer "accepted", to the commit
+by which the shortlists that it touches are stored, and, for those that notify somebody, to the commit by which it stands in
+the inbox. Commit times are PostgreSQL's own (`track_commit_timestamp`), so nothing is added to what is measured. Mails are
+written into a folder while the load runs; only those of the loading before it are set aside. Before and after, at the same
+rate, three hops written by hand as thinly as possible (`bench.thin_hops`).
 """
 
 import argparse
@@ -57,8 +57,14 @@ class Row:
 def main() -> None:
     """Measure, print a table and, with `--json FILE`, write everything down."""
     parser = argparse.ArgumentParser(prog="python -m bench.chain", description=(__doc__ or "").partition(":")[0] + ".")
-    parser.add_argument("--seconds", type=float, default=60, help="how long the load lasts (default 60)")
-    parser.add_argument("--rate", type=float, default=100, help="events a second on average (default 100)")
+    parser.add_argument("--seconds", type=float, default=40, help="how long the load lasts at each rate (default 40)")
+    parser.add_argument(
+        "--rates",
+        type=float,
+        nargs="+",
+        default=[20, 100],
+        help="events a second on average, one after the other (default 20 100)",
+    )
     parser.add_argument("--needs", type=int, default=10_000, help="needs loaded before (default 10,000)")
     parser.add_argument("--offerings", type=int, default=10_000, help="offerings loaded before (default 10,000)")
     parser.add_argument("--seed", type=int, default=7)
@@ -94,22 +100,38 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         origins = {name: process.origin for name, process in running.items()}
         partner = await stack.enter_async_context(chain_load.Partner.speaking(origins, key))
         world = await load(partner, postgres, options)
+        chain = Chain(kafka, postgres, server.pid(), partner, {name: process.pid for name, process in running.items()})
+        runs = [await chain.at_rate(world, rate, options) for rate in options.rates]
+    return {"machine": facts, "options": {k: v for k, v in vars(options).items() if k != "json"}, "runs": runs}
 
-        moments = list(poisson(options.rate, options.seconds, options.seed))
+
+@dataclass
+class Chain:
+    """The running services with their world loaded. `pids` are those of the services' processes."""
+
+    kafka: str
+    postgres: str
+    postmaster: int
+    partner: chain_load.Partner
+    pids: dict[str, int]
+
+    async def at_rate(self, world: chain_load.World, rate: float, options: argparse.Namespace) -> dict[str, Any]:
+        """The thin hops, the chain, the thin hops again, all at this rate."""
+        moments = list(poisson(rate, options.seconds, options.seed))
         half = len(moments) // 2
-        say(f"three thin hops, first half: {half} events")
-        thin = await thin_run.measure(kafka, postgres, moments[:half])
-        say(f"the chain: {len(moments)} events in {options.seconds:.0f} s")
+        say(f"{rate:g} a second: three thin hops, the first {half} events")
+        thin = await thin_run.measure(self.kafka, self.postgres, moments[:half])
+        say(f"{rate:g} a second: the chain, {len(moments)} events in {options.seconds:g} s")
         items = chain_load.stream(world, len(moments))
-        pids = {name: process.pid for name, process in running.items()}
-        before = cpu(pids, server.pid())
-        sent = await chain_load.drive_chain(partner, items, moments)
-        times = await stored_and_told(postgres, partner.keys, patience=PATIENCE)
-        used = {name: seconds - before[name] for name, seconds in cpu(pids, server.pid()).items()}
-        say("three thin hops, second half")
-        thin += await thin_run.measure(kafka, postgres, moments[: len(moments) - half])
-    found = report(facts, options, items, sent, times, thin, partner.keys)
-    return found | {"cpu_ms_per_event": {name: round(1000 * seconds / len(items), 2) for name, seconds in used.items()}}
+        self.partner.keys.clear()
+        before = cpu(self.pids, self.postmaster)
+        sent = await chain_load.drive_chain(self.partner, items, moments)
+        times = await stored_and_told(self.postgres, self.partner.keys, patience=PATIENCE)
+        used = {name: seconds - before[name] for name, seconds in cpu(self.pids, self.postmaster).items()}
+        say(f"{rate:g} a second: three thin hops, the rest")
+        thin += await thin_run.measure(self.kafka, self.postgres, moments[: len(moments) - half])
+        found = report(rate, items, sent, times, thin, len(self.partner.keys))
+        return found | {"cpu_ms_per_event": {name: round(1000 * seconds / len(items), 2) for name, seconds in used.items()}}
 
 
 def cpu(pids: dict[str, int], postmaster: int) -> dict[str, float]:
@@ -139,56 +161,52 @@ async def load(partner: chain_load.Partner, postgres: str, options: argparse.Nam
 
 
 def report(
-    facts: dict[str, Any],
-    options: argparse.Namespace,
+    rate: float,
     items: Sequence[chain_load.Item],
     sent: Sent[str],
     times: Times,
     thin: Sequence[Sequence[float]],
-    keys: dict[str, chain_load.Announced],
+    accepted: int,
 ) -> dict[str, Any]:
-    """The figures of one run. Latencies count from the moment at which an event was meant to be sent."""
+    """The figures at one rate. Latencies count from the moment at which an event was meant to be sent."""
     kinds = Counter(item.kind for item in items)
+    stored = {id_: at - sent.meant[id_] for id_, at in times.stored.items()}
     rows = [
         Row.of("chain: accepted (answered)", [sent.answered[i] - sent.meant[i] for i in sent.answered]),
-        Row.of("chain: shortlists stored", [times.stored[i] - sent.meant[i] for i in times.stored]),
+        Row.of("chain: shortlists stored", list(stored.values())),
+        *(Row.of(f"  of a {kind}", [stored[i.id] for i in items if i.kind == kind and i.id in stored]) for kind in kinds),
         Row.of("chain: in the inbox", [times.told[i] - sent.meant[i] for i in times.told]),
         *(Row.of(f"thin: {hop} hop{'s' if hop > 1 else ''}", [hops[hop - 1] for hops in thin]) for hop in (1, 2, 3)),
     ]
-    by_kind = [
-        Row.of(
-            f"shortlists stored: {kind}",
-            [times.stored[i.id] - sent.meant[i.id] for i in items if i.kind == kind and i.id in times.stored],
-        )
-        for kind in kinds
-    ]
     return {
-        "machine": facts,
-        "options": {k: v for k, v in vars(options).items() if k != "json"},
+        "rate": rate,
         "events": dict(kinds),
         "failed": sent.failed,
-        "not_stored_in_time": len(keys.keys() - times.stored.keys()),
-        "changed_a_list": times.changed,
+        "not_stored_in_time": accepted - len(times.stored),
+        "lists_announced": times.changed,
         "rows": [asdict(row) for row in rows],
-        "by_kind": [asdict(row) for row in by_kind],
     }
 
 
 def table(found: dict[str, Any]) -> str:
     """For people."""
     facts, options = found["machine"], found["options"]
-    head = (
+    lines = [
         f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gb']} GB, Python {facts['python']}, "
-        f"load before {facts['load_before']}\n"
-        f"{options['needs']} needs, {options['offerings']} offerings; {options['rate']:g} events/s for {options['seconds']:g} s: "
-        + ", ".join(f"{n} {kind}" for kind, n in found["events"].items())
-        + f"\nfailed {len(found['failed'])}, not stored in time {found['not_stored_in_time']}, "
-        f"lists announced {found['changed_a_list']}\n"
-    )
-    lines = [f"{'milliseconds':<34}{'events':>8}{'p50':>9}{'p99':>9}{'max':>9}"]
-    lines += [f"{r['what']:<34}{r['events']:>8}{r['p50']:>9}{r['p99']:>9}{r['max']:>9}" for r in found["rows"] + found["by_kind"]]
-    each = ", ".join(f"{name} {ms:g}" for name, ms in found["cpu_ms_per_event"].items())
-    return head + "\n".join([*lines, f"processor time for each event of the stream, ms: {each}"])
+        f"load before {facts['load_before']}",
+        f"{options['needs']} needs and {options['offerings']} offerings loaded; {options['seconds']:g} s at each rate",
+    ]
+    for run in found["runs"]:
+        lines += [
+            "",
+            f"{run['rate']:g} events a second: " + ", ".join(f"{n} {kind}" for kind, n in run["events"].items()),
+            f"failed {len(run['failed'])}, not stored {PATIENCE} s after the last: {run['not_stored_in_time']}, "
+            f"lists announced {run['lists_announced']}",
+            f"{'milliseconds':<34}{'events':>8}{'p50':>10}{'p99':>10}{'max':>10}",
+            *(f"{r['what']:<34}{r['events']:>8}{r['p50']:>10}{r['p99']:>10}{r['max']:>10}" for r in run["rows"]),
+            "processor time for each event, ms: " + ", ".join(f"{name} {ms:g}" for name, ms in run["cpu_ms_per_event"].items()),
+        ]
+    return "\n".join(lines)
 
 
 def say(words: str) -> None:

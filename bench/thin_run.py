@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -70,9 +69,12 @@ async def _committed(postgres: str, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID,
         for hop in reversed(range(1, thin_hops.HOPS + 1)):
             sql = f"""select event_id, extract(epoch from pg_xact_commit_timestamp(xmin))::float8 as at
                 from {thin_hops.schema(hop)}.inbox where event_id = any($1::uuid[])"""
-            deadline = time.monotonic() + PATIENCE
-            while len(rows := await connection.fetch(sql, ids)) < len(ids) and time.monotonic() < deadline:
+            rows = await connection.fetch(sql, ids)
+            for _ in range(PATIENCE * 10):
+                if len(rows) == len(ids):
+                    break
                 await asyncio.sleep(0.1)
+                rows = await connection.fetch(sql, ids)
             for row in rows:
                 found[row["event_id"]].insert(0, row["at"])
         return found

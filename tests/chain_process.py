@@ -11,12 +11,14 @@ import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
+from common import garbage
 from notify.settings import NotifySettings
 
 
 async def _run(services: Iterable[str]) -> None:
     from tests.chain import MAKERS, free_socket, served
 
+    garbage.collect_seldom()
     settings = NotifySettings.read()
     apps = {name: MAKERS[name](settings) for name in services}
     stop = asyncio.Event()
