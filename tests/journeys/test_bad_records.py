@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from common.contracts.matching import ShortlistChanged
 from common.message import Event, to_headers
@@ -95,8 +96,7 @@ async def test_bad_records_are_kept_with_their_reason_and_their_partition_goes_o
     producer = AIOKafkaProducer(bootstrap_servers=any_kafka.address)
     async with running_chain(postgres, any_kafka, smtp):
         await producer.start()
-        for bad in UNREADABLE:
-            await producer.send_and_wait("needs.needs", bad.body, key=bad.key, headers=bad.headers, partition=PARTITION)
+        kept = [bad for bad in UNREADABLE if await put(producer, bad)]
         for wrong in WRONG:
             event = broken(wrong)
             await producer.send_and_wait(
@@ -116,8 +116,8 @@ async def test_bad_records_are_kept_with_their_reason_and_their_partition_goes_o
         quarantined = await rows(postgres, "matching", 'select reason, key, headers, body from quarantine order by "offset"')
         parked = await rows(postgres, "matching", "select key, reason, pointer, error, body from parked")
 
-    assert len(quarantined) == len(UNREADABLE)
-    for row, bad in zip(quarantined, UNREADABLE, strict=True):
+    assert [bad.name for bad in UNREADABLE if bad not in kept] == (["no key"] if any_kafka.kind == "real" else [])
+    for row, bad in zip(quarantined, kept, strict=True):
         assert bad.reason in row["reason"], bad.name
         assert (row["key"], row["body"]) == (bad.key, bad.body), bad.name
         assert kept_headers(row["headers"]) == bad.headers, bad.name
@@ -160,6 +160,15 @@ async def test_five_megabytes_are_refused_at_the_edge_in_words(kafka: Broker, po
     assert answer.status_code == 413
     assert answer.headers["content-type"] == "application/problem+json"
     assert "256" in answer.text
+
+
+async def put(producer: AIOKafkaProducer, bad: Bad) -> bool:
+    """Whether the broker took it: a real one refuses a record without a key on a compacted topic."""
+    try:
+        await producer.send_and_wait("needs.needs", bad.body, key=bad.key, headers=bad.headers, partition=PARTITION)
+    except KafkaError:
+        return False
+    return True
 
 
 def broken(wrong: Wrong) -> Event:
