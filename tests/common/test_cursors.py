@@ -1,5 +1,6 @@
 """How far a group has come: only the owner of a partition writes, and a cursor moves only from where it was found."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from importlib.resources import files
 
@@ -7,12 +8,11 @@ import pytest
 
 from common import cursors, migrate
 from common.cursors import Conflict, Fenced, Ownership, Partition
-from common.gate import Lane
+from common.gate import Lane, Move
 from common.postgres import Database
-from tests.common.records import an_event
 
 PART = Partition("catalog.exchange-rates", 0)
-JPY = ("catalog.exchange-rates", "JPY")
+JPY, EUR, VND = (("catalog.exchange-rates", currency) for currency in ("JPY", "EUR", "VND"))
 
 
 @pytest.fixture
@@ -60,32 +60,35 @@ async def test_in_a_new_life_of_the_broker_everything_is_read_from_the_start(dat
             await cursors.fence(tx, "hop", owned, {PART: 9})
 
 
+async def test_a_cursor_that_stands_elsewhere_is_not_moved_and_can_be_read(database: Database) -> None:
+    async with database.transaction() as tx:
+        assert await cursors.advance(tx, "hop", {JPY: Move(0, 2), EUR: Move(0, 1)}) == {JPY: Move(0, 2), EUR: Move(0, 1)}
+    async with database.transaction() as tx:  # EUR comes again
+        moved = await cursors.advance(tx, "hop", {JPY: Move(2, 3), EUR: Move(0, 1)})
+        assert moved == {JPY: Move(2, 3)}
+        assert await cursors.lanes(tx, "hop", {JPY, EUR, VND}, moved) == {JPY: Lane(2), EUR: Lane(1)}
+
+
+async def test_a_new_key_that_begins_later_than_with_its_first_event_is_left_to_be_judged(database: Database) -> None:
+    async with database.transaction() as tx:
+        assert await cursors.advance(tx, "hop", {JPY: Move(4, 5), EUR: Move(0, 1)}) == {EUR: Move(0, 1)}
+        assert await cursors.lanes(tx, "hop", {JPY}, {}) == {}
+
+
+async def test_of_two_who_move_the_same_cursor_at_once_one_finds_it_elsewhere(database: Database) -> None:
+    async def advance() -> int:
+        async with database.transaction() as tx:
+            return len(await cursors.advance(tx, "hop", {JPY: Move(0, 1)}))
+
+    assert sorted(await asyncio.gather(*(advance() for _ in range(8)))) == [0] * 7 + [1]
+
+
 async def test_a_cursor_that_somebody_else_moved_meanwhile_is_a_conflict(database: Database) -> None:
-    owned, _ = await own(database)
     async with database.transaction() as tx:
-        assert await cursors.lanes(tx, "hop", owned, [an_event()]) == {}
-        await cursors.move(tx, "hop", {}, {JPY: 1})
-    with pytest.raises(Conflict):  # this one found no cursor, and there is one now
-        async with database.transaction() as tx:
-            await cursors.move(tx, "hop", {}, {JPY: 1})
+        await cursors.move(tx, "hop", {JPY: Move(0, 1)})
+    for wrong in (Move(0, 1), Move(2, 3)):
+        with pytest.raises(Conflict):
+            async with database.transaction() as tx:
+                await cursors.move(tx, "hop", {JPY: wrong, EUR: Move(0, 1)})
     async with database.transaction() as tx:
-        found = await cursors.lanes(tx, "hop", owned, [an_event()])
-        assert found == {JPY: Lane(1)}
-        await cursors.move(tx, "hop", found, {JPY: 3})
-    with pytest.raises(Conflict):
-        async with database.transaction() as tx:
-            await cursors.move(tx, "hop", found, {JPY: 2})
-
-
-async def test_what_is_remembered_wrongly_is_a_conflict_and_not_a_double_effect(database: Database) -> None:
-    owned, _ = await own(database)
-    async with database.transaction() as tx:
-        await cursors.move(tx, "hop", {}, {JPY: 1})
-    owned.remember({JPY: 1})
-    async with database.transaction() as tx:
-        await cursors.move(tx, "hop", {JPY: Lane(1)}, {JPY: 2})  # somebody else
-    with pytest.raises(Conflict):
-        async with database.transaction() as tx:
-            lanes = await cursors.lanes(tx, "hop", owned, [an_event(sequence=2)])
-            assert lanes == {JPY: Lane(1)}
-            await cursors.move(tx, "hop", lanes, {JPY: 2})
+        assert await cursors.lanes(tx, "hop", {JPY, EUR}, {}) == {JPY: Lane(1)}

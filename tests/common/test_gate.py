@@ -77,7 +77,8 @@ class World(RuleBasedStateMachine):
     @rule(amount=st.integers(1, 12), crash=st.booleans(), refuse=st.booleans())
     def consume(self, amount: int, crash: bool, refuse: bool) -> None:
         """One batch. Poison shows when the contract is checked (`refuse`) or when the handler runs."""
-        plan = gate.sort(self.log[:amount], self.lanes(), self.dense)
+        batch, lanes = self.log[:amount], self.lanes()
+        plan = gate.sort(batch, lanes, self.dense)
         refused = {e[:3]: Refusal("/x", "bad") for e in plan.run if (e.key, e.sequence) in self.poison} if refuse else {}
         work = Halving(plan.run, self.dense, refused)
         while events := work.next():
@@ -86,13 +87,22 @@ class World(RuleBasedStateMachine):
             return  # nothing was committed, the log delivers the batch again
         for event in work.done:
             self.effects[event.key].append(event.sequence)
-            self.cursor[event.key] = event.sequence
+        self.move_cursors(batch, lanes, gate.reached(work.done))
         for event, reason, _ in plan.parked + work.parked:
             self.parked[event.key].setdefault(event.sequence, reason)
         if not self.dense:
             for key, waiting in self.parked.items():
                 self.parked[key] = {n: reason for n, reason in waiting.items() if n > self.cursor[key]}
         del self.log[:amount]
+
+    def move_cursors(self, batch: list[Event], lanes: dict[LaneKey, Lane], done: dict[LaneKey, int]) -> None:
+        """As the store does: where all is as expected at once, then what is left; each only from where it stands."""
+        moved = {where: move for where, move in gate.expected(batch).items() if self.cursor[where[1]] == move.before}
+        for (_, key), move in moved.items():
+            self.cursor[key] = move.last
+        for (_, key), move in gate.corrections(lanes, moved, done).items():
+            assert self.cursor[key] == move.before
+            self.cursor[key] = move.last
 
     def drain(self) -> None:
         self.poison.clear()

@@ -91,7 +91,9 @@ class Consumer:
         with EventSpans(self._told, self.group, found.offsets) as spans:
             async with self.database.transaction() as tx:
                 await cursors.fence(tx, self.group, owned, after)
-                lanes = await cursors.lanes(tx, self.group, owned, found.events)
+                keys = {event[:2] for event in found.events}
+                moved = await cursors.advance(tx, self.group, gate.expected(found.events))
+                lanes = await cursors.lanes(tx, self.group, keys, moved)
                 plan = gate.sort(found.events, lanes, self._dense)
                 tx.handled_in(spans.begin(plan.run))
                 facts, refused = to_facts(plan.run, found.values, self._handled)
@@ -99,7 +101,7 @@ class Consumer:
                 await self._work_through(work, facts, tx, patient=patient)
                 reached = gate.reached(work.done)
                 waiting = plan.parked + work.parked
-                await cursors.move(tx, self.group, lanes, reached)
+                await cursors.move(tx, self.group, gate.corrections(lanes, moved, reached))
                 if waiting:
                     await parked.park(tx, self.group, waiting)
                 if healed := self._healed(reached, lanes, waiting):
@@ -107,7 +109,6 @@ class Consumer:
                 if found.broken:
                     await parked.quarantine(tx, self.group, owned.incarnation, found.broken)
             spans.parked(waiting)
-        owned.remember(reached)
         self._count(plan, work.done, waiting, found.broken)
         self._complain(waiting, found.broken)
         self._measure_lag(records)

@@ -148,6 +148,44 @@ class Halving:
             self._todo += [self._now[middle:], self._now[:middle]]  # the first half comes off first
 
 
+class Move(NamedTuple):
+    """A cursor's way: from the event that took effect last to the one that does now."""
+
+    before: int
+    last: int
+
+
+def expected(events: Iterable[Event]) -> dict[LaneKey, Move]:
+    """How the cursors move if all goes well: for each key whose events here follow one another, from before them to the last."""
+    moves: dict[LaneKey, Move] = {}
+    uneven: set[LaneKey] = set()
+    for event in events:
+        where = event[:2]
+        move = moves.get(where)
+        if move is None:
+            moves[where] = Move(event.sequence - 1, event.sequence)
+        elif move.last + 1 == event.sequence:
+            moves[where] = Move(move.before, event.sequence)
+        else:
+            uneven.add(where)
+    for where in uneven:
+        del moves[where]
+    return moves
+
+
+def corrections(lanes: Mapping[LaneKey, Lane], moved: Mapping[LaneKey, Move], done: Mapping[LaneKey, int]) -> dict[LaneKey, Move]:
+    """What is left to move: from where each cursor stands after `moved` to what was really done."""
+    found: dict[LaneKey, Move] = {}
+    new = Lane()
+    for where in {*moved, *done}:
+        begun = lanes.get(where, new).last
+        stands = moved[where].last if where in moved else begun
+        wanted = done.get(where, begun)
+        if stands != wanted:
+            found[where] = Move(stands, wanted)
+    return found
+
+
 def reached(done: Iterable[Event]) -> dict[LaneKey, int]:
     """How far each key has come."""
     return {event[:2]: event.sequence for event in done}

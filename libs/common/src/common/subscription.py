@@ -123,7 +123,6 @@ class Subscription(ConsumerRebalanceListener):
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """They may be another's now; the generation in PostgreSQL decides."""
         self._owned.generations.clear()
-        self._owned.remembered.clear()
         self._positions.clear()
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -195,7 +194,6 @@ class Subscription(ConsumerRebalanceListener):
     async def _go_back(self, first: Mapping[Partition, int], error: Exception, failures: int) -> None:
         self._told.metrics.rolled_back.inc()
         self._told.log.warning("batch rolled back", extra={"in_a_row": failures, "error": repr(error)[:256]})
-        self._owned.remembered.clear()
         for part, offset in first.items():
             self._seek(part, offset)
             if isinstance(error, Fenced):

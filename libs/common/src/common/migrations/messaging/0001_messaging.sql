@@ -88,6 +88,7 @@ create table parked (
     next_try       timestamptz not null default now(),
     primary key (grp, topic, key, sequence)
 );
+create index parked_by_key on parked (grp, topic, key, sequence) where reason <> 'superseded';
 create index parked_by_time on parked (grp, next_try) where reason <> 'superseded';
 
 -- Records that are no valid event; kept byte for byte.
