@@ -8,19 +8,14 @@ import shutil
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.brokers import Broker
 from tests.chain import running_chain
+from tests.conftest import missing
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "guides" / "partner.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
 ANSWERS = re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL)
-
-needs_curl = pytest.mark.skipif(
-    shutil.which("curl") is None, reason="curl is missing: it is not on the path. To add it: sudo apt-get install -y curl"
-)
 
 
 async def typed(commands: str, folder: Path, origin: str, key: str) -> str:
@@ -39,8 +34,9 @@ async def typed(commands: str, folder: Path, origin: str, key: str) -> str:
     return said.decode()
 
 
-@needs_curl
 async def test_the_commands_of_the_guide_are_accepted(postgres: str, kafka: Broker, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        missing("curl", "it is not on the path", "sudo apt-get install -y curl")
     async with running_chain(postgres, kafka, None, mail_folder=tmp_path / "mails") as chain:
         key = chain.http.headers["authorization"].removeprefix("Bearer ")
         (tmp_path / ".musubi").mkdir()
