@@ -4,24 +4,26 @@ Four services in four processes, a real Kafka, a real PostgreSQL with fsync. Wit
 Poisson, at a gentle rate and then at 100 a second: 70 % changed offerings, 25 % new needs, 5 % withdrawn offerings, each in a
 request of its own. For every event: from the moment at which it was meant to be sent to the answer "accepted", to the commit
 by which the shortlists that it touches are stored, and, for those that notify somebody, to the commit by which it stands in
-the inbox. Commit times are PostgreSQL's own (`track_commit_timestamp`), so nothing is added to what is measured. Mails are
-written into a folder while the load runs; only those of the loading before it are set aside. Before and after, at the same
+the inbox. Commit times are PostgreSQL's own (`track_commit_timestamp`), so nothing is added to what is measured. Mails go
+to an SMTP server that throws them away; only those of the loading before it are set aside. Before and after, at the same
 rate, three hops written by hand as thinly as possible (`bench.thin_hops`).
 """
 
 import argparse
 import asyncio
 import json
+import socket
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Sink
 
 from bench import chain_load, machine, thin_run
 from bench.chain_times import Times, stored_and_told
@@ -83,7 +85,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         server = stack.enter_context(embedded_postgres.temporary(settings=POSTGRES))
         postgres = server.dsn()
         kafka = stack.enter_context(kafka_server.running())
-        mails = stack.enter_context(tempfile.TemporaryDirectory(prefix="musubi-bench-"))
+        mail_port = stack.enter_context(mail_server())
         topics.apply(kafka)
         thin_run.make_topics(kafka)
         settings = NotifySettings(
@@ -91,7 +93,8 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             kafka=kafka,
             migrate=True,
             log_level="ERROR",
-            mail_folder=Path(mails),
+            smtp_host="127.0.0.1",
+            smtp_port=mail_port,
             public_origin="http://127.0.0.1",
         )
         key = await partner_key(postgres)
@@ -132,6 +135,20 @@ class Chain:
         thin += await thin_run.measure(self.kafka, self.postgres, moments[: len(moments) - half])
         found = report(rate, items, sent, times, thin, len(self.partner.keys))
         return found | {"cpu_ms_per_event": {name: round(1000 * seconds / len(items), 2) for name, seconds in used.items()}}
+
+
+@contextmanager
+def mail_server() -> Iterator[int]:
+    """The port of a mail server that accepts everything and keeps nothing."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = Controller(Sink(), hostname="127.0.0.1", port=port)
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop()
 
 
 def cpu(pids: dict[str, int], postmaster: int) -> dict[str, float]:
