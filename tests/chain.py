@@ -82,10 +82,6 @@ class Chain(Partner):
         """The address of a one-time link for somebody of this organisation."""
         return f"{self.origin}/sign-in/{await sign_in_token(self.dsn, organisation_id, role, names)}"
 
-    async def rows(self, service: str, sql: str, *args: Any) -> list[asyncpg.Record]:
-        """What the tables of a service say."""
-        return await rows(self.dsn, service, sql, *args)
-
     def ended_spans(self) -> Sequence[ReadableSpan]:
         return self.spans.get_finished_spans()
 

@@ -1,17 +1,15 @@
-"""Facts as their producers announce them, and how to put them on Kafka without the producer: with exact partition and order."""
+"""Facts as their producers announce them, for tests that put them on Kafka themselves."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
-
-from aiokafka import AIOKafkaProducer
 
 from common.clock import rfc3339
 from common.contracts.catalog import OfferingListed, Prices, Supplier, Tier
 from common.contracts.needs import Buyer, NeedPosted
 from common.contracts.values import Fact, Money
 from common.exact_json import dump
-from common.message import Event, to_headers
+from common.message import Event
 from common.vocabulary import technologies
 
 
@@ -58,10 +56,3 @@ def event_of(fact: Fact, sequence: int = 1, *, trace: bytes = b"") -> Event:
     now = rfc3339(datetime.now(UTC))
     producer = fact.topic.partition(".")[0]
     return Event(fact.topic, fact.subject, sequence, str(uuid4()), fact.type, f"/services/{producer}", now, dump(fact), trace)
-
-
-async def send(producer: AIOKafkaProducer, fact: Fact, *, partition: int | None = None, sequence: int = 1) -> Event:
-    """Put a fact on Kafka and wait for the broker's word; without `partition`, where its key belongs."""
-    event = event_of(fact, sequence)
-    await producer.send_and_wait(event.topic, event.body, key=event.key.encode(), headers=to_headers(event), partition=partition)
-    return event
