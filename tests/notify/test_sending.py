@@ -172,15 +172,21 @@ async def test_a_real_company_is_mailed_at_its_real_address(mailing_world: World
     assert "sales@hibiki.co.jp" in [str(m["To"].addresses[0].addr_spec) for m in smtp.messages]
 
 
-async def test_a_title_that_would_smuggle_a_header_is_not_mailed_and_says_why(mailing_world: World, smtp: Mailbox):
-    bad = need(title={"en": "Lamps\nBcc: everybody@city.example", "ja": "照明\nBcc: everybody@city.example"})
+async def test_a_stored_title_that_would_smuggle_a_header_is_not_mailed_and_says_why(mailing_world: World, smtp: Mailbox):
     await mailing_world.arrive(city_page(), company_page())
-    await mailing_world.arrive(shortlist(bad, match()), shortlist(need("need-2", city=KITAKYUSHU), match("other")))
+    await mailing_world.arrive(shortlist(need(), match()), shortlist(need("need-2", city=KITAKYUSHU), match("other")))
+    smuggled = "照明\nBcc: everybody@city.example"  # the contract refuses it today; a row may be older than the rule
+    async with mailing_world.service.database.transaction() as tx:
+        await tx.execute(
+            """update need set body = jsonb_set(body, '{need,title}', jsonb_build_object('en', $1::text, 'ja', $1::text))
+            where id <> 'need-2'""",
+            smuggled,
+        )
     await mailing_world.send_mails()
     assert all("Bcc" not in m and "照明" not in str(m["Subject"]) for m in smtp.messages)
     failed = await mailing_world.rows("select reason ->> 'en' as reason from delivery where state = 'failed'")
     assert len(failed) == 3
-    assert all("line break" in row["reason"] for row in failed)
+    assert all("could not be written" in row["reason"] for row in failed)
     assert len(smtp.messages) == 2  # the other need's office and company
 
 

@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from logging import Logger
 
+import asyncpg
+
 from common import vocabulary
 from common.errors import Rejected
 from common.transaction import Transaction
@@ -33,30 +35,35 @@ NEVER_LISTED = {
 
 async def compose_planned(tx: Transaction, settings: NotifySettings, log: Logger) -> bool:
     """Write the planned mails whose turn it is; True if there may be more."""
-    planned = await mail_store.to_compose(tx, limit=AT_ONCE)
-    for mail in planned:
-        recipient = recipient_of(mail)
-        if recipient is None:
-            waited = tx.now - mail.created_at
-            if waited < GIVE_UP:
-                await mail_store.postpone(tx, mail.id, tx.now + max(LOOK_AGAIN, waited / 4), reason=NOT_LISTED_YET)
-            else:
-                await mail_store.settle(tx, mail.id, "inbox_only", reason=NEVER_LISTED)
-            continue
-        inbox_only = only_in_the_inbox(recipient.address, example=recipient.example or mail.match.company.example)
-        if inbox_only or recipient.address is None:
-            await mail_store.settle(tx, mail.id, "inbox_only", reason=inbox_only)
-            continue
+    rows = await mail_store.to_compose(tx, limit=AT_ONCE)
+    for row in rows:
         try:
-            subject, message = written(mail, recipient, recipient.address, settings, tx.now)
+            await _compose(tx, mail_store.planned(row), settings)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError):
+            raise  # the transaction is lost, and with it all that was composed here; it is done again
         except Rejected as refused:
-            await mail_store.settle(tx, mail.id, "failed", reason=refused.detail)
+            await mail_store.settle(tx, row["id"], "failed", reason=refused.detail)
         except Exception as bug:  # one letter that we cannot write must not hold up all others
-            log.exception("a mail could not be written", extra={"delivery": str(mail.id)})
-            await mail_store.settle(tx, mail.id, "failed", reason=our_fault(bug))
+            log.exception("a mail could not be written", extra={"delivery": str(row["id"])})
+            await mail_store.settle(tx, row["id"], "failed", reason=our_fault(bug))
+    return len(rows) == AT_ONCE
+
+
+async def _compose(tx: Transaction, mail: ToCompose, settings: NotifySettings) -> None:
+    recipient = recipient_of(mail)
+    if recipient is None:
+        waited = tx.now - mail.created_at
+        if waited < GIVE_UP:
+            await mail_store.postpone(tx, mail.id, tx.now + max(LOOK_AGAIN, waited / 4), reason=NOT_LISTED_YET)
         else:
-            await mail_store.composed(tx, mail.id, recipient.address, subject, message)
-    return len(planned) == AT_ONCE
+            await mail_store.settle(tx, mail.id, "inbox_only", reason=NEVER_LISTED)
+        return
+    inbox_only = only_in_the_inbox(recipient.address, example=recipient.example or mail.match.company.example)
+    if inbox_only or recipient.address is None:
+        await mail_store.settle(tx, mail.id, "inbox_only", reason=inbox_only)
+        return
+    subject, message = written(mail, recipient, recipient.address, settings, tx.now)
+    await mail_store.composed(tx, mail.id, recipient.address, subject, message)
 
 
 def our_fault(bug: Exception) -> dict[str, str]:

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from common.contracts.catalog import CompanyListed
 from common.contracts.matching import Match, NeedSummary
 from common.contracts.needs import MunicipalityListed
@@ -81,9 +83,9 @@ async def plan_mails(tx: Transaction, planned: Sequence[tuple[Issued, bytes]]) -
     )
 
 
-async def to_compose(tx: Transaction, *, limit: int) -> list[ToCompose]:
-    """Planned mails whose turn it is; locked, so that each is composed once."""
-    rows = await tx.fetch(
+async def to_compose(tx: Transaction, *, limit: int) -> list[asyncpg.Record]:
+    """Planned mails whose turn it is, each to be read by `planned`; locked, so that each is composed once."""
+    return await tx.fetch(
         """select d.id, d.created_at, n.id as notification_id, n.recipient_id, n.recipient_kind,
                   need.body -> 'need' as need, told_match.body as match, n.why, n.issued_at, n.answer_by,
                   (select count(*) from told where notification_id = n.id and not of_its_own) as more,
@@ -101,10 +103,11 @@ async def to_compose(tx: Transaction, *, limit: int) -> list[ToCompose]:
         order by d.next_try, d.id limit $2 for update of d skip locked""",
         tx.now, limit,
     )  # fmt: skip
-    return [_to_compose(dict(row)) for row in rows]
 
 
-def _to_compose(row: dict[str, Any]) -> ToCompose:
+def planned(stored: asyncpg.Record) -> ToCompose:
+    """A planned mail; raises `ValidationError` for a row that is older than a rule of its contract and breaks it."""
+    row: dict[str, Any] = dict(stored)
     city, company = row["city"], row["company"]
     row["need"] = NeedSummary.model_validate(row["need"])
     row["match"] = Match.model_validate(row["match"])
