@@ -323,7 +323,13 @@ CASES = [
         "納期の記載がありません。",
         offering={"lead_time_days": None},
     ),
-    Case("specification", "all_met", 12, "All 2 items asked for fit.", "希望の2項目がすべて合います。"),
+    Case(
+        "specification",
+        "all_met",
+        12,
+        f"All requirements met: efficacy 160{S}lm/W (asked: at least 150{S}lm/W); dimming ＤＡＬＩ (asked: DALI).",
+        f"希望にすべて合います。efficacy 160{S}lm/W（希望は150{S}lm/W以上）、dimming ＤＡＬＩ（希望はDALI）。",
+    ),
     Case(
         "specification",
         "nothing_asked",
@@ -336,7 +342,7 @@ CASES = [
         "specification",
         "some_met",
         6,
-        "1 of 2 items fit. It differs in: asked for dimming: DALI, stated 0-10 V.",
+        "Requirements met: 1 of 2. Not met: asked for dimming: DALI, stated 0-10 V.",
         "2項目のうち1項目が合います。dimming：DALIの希望に対し0-10 Vです。",
         offering={
             "attributes": [
@@ -349,7 +355,7 @@ CASES = [
         "specification",
         "some_met",
         0,
-        f"0 of 2 items fit. It differs in: asked for efficacy: at least 150{S}lm/W, stated 120{S}lm/W; "
+        f"Requirements met: 0 of 2. Not met: asked for efficacy: at least 150{S}lm/W, stated 120{S}lm/W; "
         "asked for dimming: DALI, not stated.",
         f"2項目のうち0項目が合います。efficacy：150{S}lm/W以上の希望に対し120{S}lm/W、dimming：DALIの希望に対し記載なしです。",
         offering={"attributes": [{"name": "efficacy", "value": 120, "unit": "lm/W"}]},

@@ -13,7 +13,7 @@ from matching.domain.facet import Earned, Facet, Reason
 from matching.domain.price_facet import PRICE
 from matching.domain.requirements import stated_for
 from matching.domain.sides import Need, Offering
-from matching.domain.words import Unmet
+from matching.domain.words import Compared
 
 # Technology ------------------------------------------------------------------------------------------------------------
 
@@ -156,14 +156,14 @@ def _lead_time(need: Need, offering: Offering, circumstances: Circumstances) -> 
 # Specification ---------------------------------------------------------------------------------------------------------
 
 NOTHING_ASKED = Reason("nothing_asked", 12, "The need asks for no particular specification.", "仕様についての希望はありません。")
-ALL_MET = Reason("all_met", 12, "All {total:number} items asked for fit.", "希望の{total:number}項目がすべて合います。")
+ALL_MET = Reason("all_met", 12, "All requirements met: {met:fitting}.", "希望にすべて合います。{met:fitting}。")
 SOME_MET = Reason(
     "some_met",
     11,
-    "{met:number} of {total:number} items fit. It differs in: {missed:missed}.",
+    "Requirements met: {met:number} of {total:number}. Not met: {missed:missed}.",
     "{total:number}項目のうち{met:number}項目が合います。{missed:missed}です。",
 )
-MISSED_SHOWN = 3
+COMPARISONS_SHOWN = 3
 
 
 def _specification(need: Need, offering: Offering, _: Circumstances) -> Earned:
@@ -171,15 +171,15 @@ def _specification(need: Need, offering: Offering, _: Circumstances) -> Earned:
     total = len(need.requirements)
     if total == 0:
         return Earned(NOTHING_ASKED.points, NOTHING_ASKED, {})
-    missed = []
+    fitting: list[Compared] = []
+    missed: list[Compared] = []
     for requirement in need.requirements:
         met, stated = stated_for(requirement, offering)
-        if not met:
-            missed.append(Unmet(requirement, stated))
+        (fitting if met else missed).append(Compared(requirement, stated))
     if not missed:
-        return Earned(ALL_MET.points, ALL_MET, {"total": total})
-    points = ALL_MET.points * (total - len(missed)) // total
-    return Earned(points, SOME_MET, {"met": total - len(missed), "total": total, "missed": tuple(missed[:MISSED_SHOWN])})
+        return Earned(ALL_MET.points, ALL_MET, {"met": tuple(fitting[:COMPARISONS_SHOWN])})
+    points = ALL_MET.points * len(fitting) // total
+    return Earned(points, SOME_MET, {"met": len(fitting), "total": total, "missed": tuple(missed[:COMPARISONS_SHOWN])})
 
 
 # Standards and certificates --------------------------------------------------------------------------------------------

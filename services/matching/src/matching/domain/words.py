@@ -18,8 +18,8 @@ from matching.domain.facet import Reason
 from matching.domain.sides import Attribute, Requirement, Stated
 
 
-class Unmet(NamedTuple):
-    """A requirement that is not met, and what is stated instead (None: nothing)."""
+class Compared(NamedTuple):
+    """A requirement, and what is stated in answer to it (None: nothing)."""
 
     requirement: Requirement
     stated: Attribute | None
@@ -85,7 +85,7 @@ def _stored(value: Any) -> str | int:
         return value.isoformat()
     if isinstance(value, Rate):
         return f"USD/{value.currency} {value.per_usd:f} {value.as_of.isoformat()} {value.source}"
-    if isinstance(value, Unmet):
+    if isinstance(value, Compared):
         return f"{asked_for(value.requirement, 'en')} ({stated_as(value.stated, 'en')})"
     return shortened("; ".join(str(_stored(part)) for part in value), STORED_VALUE)
 
@@ -126,10 +126,20 @@ def measured(value: Stated, unit: str, language: str) -> str:
     return f"{formats(language).number(value.number)}\u00a0{unit}".rstrip("\u00a0")
 
 
-def _missed(language: str, missed: tuple[Unmet, ...]) -> str:
+def _missed(language: str, missed: tuple[Compared, ...]) -> str:
     if language == "ja":
         return "、".join(f"{asked_for(m.requirement, 'ja')}の希望に対し{stated_as(m.stated, 'ja')}" for m in missed)
     return "; ".join(f"asked for {asked_for(m.requirement, 'en')}, {_states(m.stated)}" for m in missed)
+
+
+def _fitting(language: str, fitting: tuple[Compared, ...]) -> str:
+    if language == "ja":
+        return "、".join(f"{_name(m)} {stated_as(m.stated, 'ja')}（希望は{would_do(m.requirement, 'ja')}）" for m in fitting)
+    return "; ".join(f"{_name(m)} {stated_as(m.stated, 'en')} (asked: {would_do(m.requirement, 'en')})" for m in fitting)
+
+
+def _name(compared: Compared) -> str:
+    return compared.requirement.name.replace("_", " ")
 
 
 def _states(stated: Attribute | None) -> str:
@@ -167,6 +177,7 @@ _KINDS: dict[str, Callable[..., str]] = {
     "languages": lambda language, codes: formats(language).listed([_language_name(language, code) for code in codes]),
     "listed": lambda language, words: formats(language).listed(list(words)),
     "missed": _missed,
+    "fitting": _fitting,
     "rates": _rates,
 }
 
