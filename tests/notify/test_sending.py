@@ -178,7 +178,7 @@ async def test_a_stored_title_that_would_smuggle_a_header_is_not_mailed_and_says
     smuggled = "照明\nBcc: everybody@city.example"  # the contract refuses it today; a row may be older than the rule
     async with mailing_world.service.database.transaction() as tx:
         await tx.execute(
-            """update need set body = jsonb_set(body, '{need,title}', jsonb_build_object('en', $1::text, 'ja', $1::text))
+            """update need set summary = jsonb_set(summary, '{title}', jsonb_build_object('en', $1::text, 'ja', $1::text))
             where id <> 'need-2'""",
             smuggled,
         )

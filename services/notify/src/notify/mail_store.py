@@ -87,7 +87,7 @@ async def to_compose(tx: Transaction, *, limit: int) -> list[asyncpg.Record]:
     """Planned mails whose turn it is, each to be read by `planned`; locked, so that each is composed once."""
     return await tx.fetch(
         """select d.id, d.created_at, n.id as notification_id, n.recipient_id, n.recipient_kind,
-                  need.body -> 'need' as need, told_match.body as match, n.why, n.issued_at, n.answer_by,
+                  need.summary as need, told_match.body as match, n.why, n.issued_at, n.answer_by,
                   (select count(*) from told where notification_id = n.id and not of_its_own) as more,
                   array(select array[o.recipient_id, o.recipient_kind] from notification o
                         where o.need_id = n.need_id and o.offering_id = n.offering_id and o.id <> n.id

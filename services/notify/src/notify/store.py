@@ -1,8 +1,9 @@
 """All SQL by which notify learns of needs and issues notifications, and all that the inbox and the home page read."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Literal
 from uuid import UUID
 
@@ -33,6 +34,9 @@ class Issued:
     why: dict[str, str]
     issued_at: datetime
     answer_by: datetime
+
+
+_COLUMNS = attrgetter(*(field.name for field in fields(Issued)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +94,17 @@ async def keep_companies(tx: Transaction, companies: Sequence[CompanyListed]) ->
 async def keep_shortlists(tx: Transaction, shortlists: Sequence[ShortlistChanged], bodies: Sequence[bytes]) -> None:
     """Keep each need's newest list, given also as the JSON in which it came; at most one of each need."""
     await tx.execute(
-        """insert into need (id, municipality_id, status, matches, body, first_seen_at, first_match_at)
-        select id, municipality_id, status, matches, body::jsonb, $6::timestamptz, case when matches > 0 then $6 end
-        from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[])
-            as arrived (id, municipality_id, status, matches, body) order by id
+        """insert into need (id, municipality_id, status, matches, summary, shortlist, first_seen_at, first_match_at)
+        select id, municipality_id, status, matches, summary::jsonb, shortlist, $7::timestamptz, case when matches > 0 then $7 end
+        from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::bytea[])
+            as arrived (id, municipality_id, status, matches, summary, shortlist) order by id
         on conflict (id) do update set
             municipality_id = excluded.municipality_id, status = excluded.status, matches = excluded.matches,
-            body = excluded.body, first_match_at = coalesce(need.first_match_at, excluded.first_match_at)""",
+            summary = excluded.summary, shortlist = excluded.shortlist,
+            first_match_at = coalesce(need.first_match_at, excluded.first_match_at)""",
         [s.need.id for s in shortlists], [s.need.municipality.id for s in shortlists],
         [s.need.status for s in shortlists], [len(s.matches) for s in shortlists],
-        [body.decode() for body in bodies], tx.now,
+        [dump(s.need).decode() for s in shortlists], list(bodies), tx.now,
     )  # fmt: skip
 
 
@@ -132,7 +137,7 @@ async def issue(tx: Transaction, issued: Sequence[Issued], matches: Sequence[Mat
         """insert into notification
         (id, recipient_id, recipient_kind, need_id, offering_id, rule, why, issued_at, answer_by, score)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
-        [(*astuple(i), m.score) for i, m in zip(issued, matches, strict=True)],
+        [(*_COLUMNS(i), m.score) for i, m in zip(issued, matches, strict=True)],
     )
     await note(tx, [(i.need_id, i.recipient_id, i.offering_id, i.id) for i in issued], of_its_own=True)
 
@@ -169,8 +174,9 @@ async def mark_read(tx: Transaction, notification_id: UUID, recipient_id: str) -
 
 _ITEM = """
 select n.id, n.recipient_id, n.recipient_kind, n.need_id, n.offering_id, n.rule, n.why, n.issued_at, n.answer_by,
-       need.body -> 'need' as need,
-       (select m from jsonb_array_elements(need.body -> 'matches') m where m ->> 'offering_id' = n.offering_id) as match,
+       need.summary as need,
+       (select m from jsonb_array_elements(convert_from(need.shortlist, 'UTF8')::jsonb -> 'matches') m
+        where m ->> 'offering_id' = n.offering_id) as match,
        (select body from match_as_told t where t.need_id = n.need_id and t.offering_id = n.offering_id) as as_told,
        (select count(*) from told where notification_id = n.id and not of_its_own) as more,
        n.read_at, n.acknowledged_at, n.acknowledged_by,
@@ -297,7 +303,7 @@ async def cities(tx: Transaction) -> list[City]:
     """Municipalities with open needs, most needs first; then those without."""
     rows = await tx.fetch(
         """select m.id, m.body -> 'names' as names, m.body ->> 'country' as country, m.body -> 'position' as position,
-                  count(need.id) as open, count(*) filter (where (need.body #>> '{need,joint_purchase}')::boolean) as joint
+                  count(need.id) as open, count(*) filter (where (need.summary ->> 'joint_purchase')::boolean) as joint
         from municipality m left join need on need.municipality_id = m.id and need.status = 'open'
         group by m.id order by open desc, m.body #>> '{names,en}', m.id"""
     )
@@ -317,12 +323,12 @@ class Happening:
 async def latest(tx: Transaction, *, limit: int) -> list[Happening]:
     """What happened last with the needs, newest first."""
     rows = await tx.fetch(
-        """select kind, at, body -> 'need' as need, matches from (
-            (select 'need' as kind, first_seen_at as at, body, matches from need order by first_seen_at desc limit $1)
+        """select kind, at, summary as need, matches from (
+            (select 'need' as kind, first_seen_at as at, id, summary, matches from need order by first_seen_at desc limit $1)
             union all
-            (select 'proposals', first_match_at, body, matches from need where first_match_at is not null
+            (select 'proposals', first_match_at, id, summary, matches from need where first_match_at is not null
              order by first_match_at desc limit $1)
-        ) happened order by at desc, kind desc, body #>> '{need,id}' limit $1""",
+        ) happened order by at desc, kind desc, id limit $1""",
         limit,
     )
     return [Happening(r["kind"], r["at"], NeedSummary.model_validate(r["need"]), r["matches"]) for r in rows]

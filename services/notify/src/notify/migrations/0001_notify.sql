@@ -17,10 +17,13 @@ CREATE TABLE need (
     municipality_id text NOT NULL,
     status          text NOT NULL,        -- open, closed, withdrawn
     matches         integer NOT NULL,     -- how many offerings are on its shortlist now
-    body            jsonb NOT NULL,       -- shortlist.changed.v1 as last announced
+    summary         jsonb NOT NULL,       -- the need itself, as its list was last announced
+    shortlist       bytea NOT NULL,       -- shortlist.changed.v1 as last announced, as the JSON in which it came
     first_seen_at   timestamptz NOT NULL,
     first_match_at  timestamptz           -- when its list was first not empty
 );
+-- Lists of 30 kB come by the hundred each second and are read seldom: writing them is dear if they are parsed and compressed.
+ALTER TABLE need ALTER shortlist SET STORAGE external;
 CREATE INDEX need_open ON need (municipality_id) WHERE status = 'open';
 CREATE INDEX need_latest ON need (first_seen_at DESC);
 CREATE INDEX need_first_match ON need (first_match_at DESC) WHERE first_match_at IS NOT NULL;
