@@ -86,21 +86,24 @@ async def plan_mails(tx: Transaction, planned: Sequence[tuple[Issued, bytes]]) -
 async def to_compose(tx: Transaction, *, limit: int) -> list[asyncpg.Record]:
     """Planned mails whose turn it is, each to be read by `planned`; locked, so that each is composed once."""
     return await tx.fetch(
-        """select d.id, d.created_at, n.id as notification_id, n.recipient_id, n.recipient_kind,
+        """with d as materialized (
+            select id, notification_id, created_at, next_try from delivery where state = 'to_compose' and next_try <= $1
+            order by next_try, id limit $2 for update skip locked
+        )
+        select d.id, d.created_at, n.id as notification_id, n.recipient_id, n.recipient_kind,
                   need.summary as need, told_match.body as match, n.why, n.issued_at, n.answer_by,
                   (select count(*) from told where notification_id = n.id and not of_its_own) as more,
                   array(select array[o.recipient_id, o.recipient_kind] from notification o
                         where o.need_id = n.need_id and o.offering_id = n.offering_id and o.id <> n.id
                         order by o.recipient_kind, o.recipient_id) as others,
                   m.body as city, c.body as company
-        from delivery d
+        from d
         join notification n on n.id = d.notification_id
         join need on need.id = n.need_id
         join match_as_told told_match on told_match.need_id = n.need_id and told_match.offering_id = n.offering_id
         left join municipality m on n.recipient_kind = 'municipality' and m.id = n.recipient_id
         left join company c on n.recipient_kind = 'company' and c.id = n.recipient_id
-        where d.state = 'to_compose' and d.next_try <= $1
-        order by d.next_try, d.id limit $2 for update of d skip locked""",
+        order by d.next_try, d.id""",
         tx.now, limit,
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Setting plain text so that it reads well in any mail program: lines of 72 columns, a Japanese character counting two."""
 
 import re
+from functools import lru_cache
 from unicodedata import east_asian_width
 
 from common.formats import NO_BREAK, Formats
@@ -13,6 +14,7 @@ _PIECE = re.compile(r"[\x21-\x7e\u00a0-\u02ff]+|\s|.", re.DOTALL)
 """A word of a European script, one space, or one character of any other script."""
 
 
+@lru_cache(maxsize=8192)  # the same words and characters come in every mail
 def columns(text: str) -> int:
     """How wide a text stands in a fixed-width font."""
     return sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
