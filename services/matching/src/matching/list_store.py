@@ -62,9 +62,9 @@ async def standings(tx: Transaction, need_ids: Collection[str]) -> dict[str, Sta
     ids = list(need_ids)
     floors = await tx.fetch("select id, floor_score, floor_id from need join unnest($1::text[]) as asked(id) using (id)", ids)
     rows = await tx.fetch(
-        """select need_id, score, offering_id from (
-            select need_id, score, offering_id from match union all select need_id, score, offering_id from in_line
-        ) as kept join unnest($1::text[]) as asked(id) on need_id = id order by need_id, score desc, offering_id""",
+        """select need_id, score, offering_id from match where need_id = any($1::text[])
+        union all select need_id, score, offering_id from in_line where need_id = any($1::text[])
+        order by need_id, score desc, offering_id""",
         ids,
     )
     found = {id_: Standing([], None if score is None else Rank.of(score, floor_id)) for id_, score, floor_id in floors}
@@ -86,12 +86,13 @@ class MatchRow(NamedTuple):
 
 async def save_matches(tx: Transaction, gone: Sequence[tuple[str, str]], come: Sequence[MatchRow]) -> None:
     """Take (need, offering) pairs off their lists, and put others on or in place of what was said of them before."""
-    await tx.execute(
-        """delete from match using unnest($1::text[], $2::text[]) as x(need_id, offering_id)
-        where match.need_id = x.need_id and match.offering_id = x.offering_id""",
-        [need_id for need_id, _ in gone],
-        [offering_id for _, offering_id in gone],
-    )
+    if gone:
+        await tx.execute(
+            """delete from match using unnest($1::text[], $2::text[]) as x(need_id, offering_id)
+            where match.need_id = x.need_id and match.offering_id = x.offering_id""",
+            [need_id for need_id, _ in gone],
+            [offering_id for _, offering_id in gone],
+        )
     rows = sorted(come)
     await tx.execute(
         """insert into match (need_id, offering_id, company_id, score, explained, fingerprint)
@@ -109,19 +110,21 @@ async def save_matches(tx: Transaction, gone: Sequence[tuple[str, str]], come: S
 
 async def save_line(tx: Transaction, gone: Sequence[tuple[str, str]], come: Sequence[tuple[str, str, int]]) -> None:
     """Take (need, offering) pairs out of the line, and put others in, with their score."""
-    await tx.execute(
-        """delete from in_line using unnest($1::text[], $2::text[]) as x(need_id, offering_id)
-        where in_line.need_id = x.need_id and in_line.offering_id = x.offering_id""",
-        [need_id for need_id, _ in gone],
-        [offering_id for _, offering_id in gone],
-    )
-    rows = sorted(come)
-    await tx.execute(
-        "insert into in_line (need_id, offering_id, score) select * from unnest($1::text[], $2::text[], $3::smallint[])",
-        [need_id for need_id, _, _ in rows],
-        [offering_id for _, offering_id, _ in rows],
-        [score for _, _, score in rows],
-    )
+    if gone:
+        await tx.execute(
+            """delete from in_line using unnest($1::text[], $2::text[]) as x(need_id, offering_id)
+            where in_line.need_id = x.need_id and in_line.offering_id = x.offering_id""",
+            [need_id for need_id, _ in gone],
+            [offering_id for _, offering_id in gone],
+        )
+    if come:
+        rows = sorted(come)
+        await tx.execute(
+            "insert into in_line (need_id, offering_id, score) select * from unnest($1::text[], $2::text[], $3::smallint[])",
+            [need_id for need_id, _, _ in rows],
+            [offering_id for _, offering_id, _ in rows],
+            [score for _, _, score in rows],
+        )
 
 
 async def save_floors(tx: Transaction, floors: Mapping[str, Rank | None]) -> None:
@@ -160,7 +163,7 @@ async def lists_to_announce(tx: Transaction, need_ids: Sequence[str]) -> list[Li
 async def explained_matches(tx: Transaction, need_ids: Sequence[str]) -> dict[str, list[str]]:
     """The matches of these needs as JSON, best first; needs without proposals are left out."""
     rows = await tx.fetch(
-        """select need_id, explained from match join unnest($1::text[]) as asked(id) on need_id = id
+        """select need_id, explained from match where need_id = any($1::text[])
         order by need_id, score desc, offering_id""",
         list(need_ids),
     )
