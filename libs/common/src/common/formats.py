@@ -4,21 +4,24 @@ A number and its unit are held together by a no-break space where the language p
 `Decimal` from beginning to end. `Formats` is what the pages' templates get; mails use it too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.core import get_global
 from babel.dates import format_date
-from babel.numbers import format_decimal, get_currency_name, get_currency_precision
+from babel.numbers import NumberPattern, get_currency_name, get_currency_precision, parse_pattern
 
 from common import vocabulary
 
 NO_BREAK = "\u00a0"
 _WIDE = Context(prec=100)
 """A price through two exchange rates can have more digits than the usual 28, and then rounding would fail."""
+_parsed: Callable[[str], NumberPattern] = lru_cache(maxsize=64)(parse_pattern)
+"""Figures are said by the hundred in every shortlist, always in the same few patterns."""
 
 
 class Formats:
@@ -29,13 +32,13 @@ class Formats:
             raise ValueError(f"no formats for {language!r}; known are {', '.join(vocabulary.LANGUAGES)}")
         self.language = language
         self._ja = language == "ja"
-        self._locale = "ja" if self._ja else "en_GB"
+        self._locale = Locale.parse("ja" if self._ja else "en_GB")
 
     def number(self, value: Decimal | int, digits: int | None = None) -> str:
         """`3,600`, `0.6766`: grouped, with at most `digits` decimal places (6 where none are given), none of them an empty 0."""
         places = 6 if digits is None else digits
         with localcontext(_WIDE):
-            return format_decimal(Decimal(value), "#,##0." + "#" * places if places else "#,##0", locale=self._locale)
+            return self._figure(Decimal(value), "#,##0." + "#" * places if places else "#,##0")
 
     def money(self, value: object, currency: str | None = None) -> str:
         """`USD 180`, `180米ドル`, `12,000円`. Takes a `Money`, a pair (amount, currency), or an amount and its currency.
@@ -60,11 +63,14 @@ class Formats:
 
     def _money_figure(self, amount: Decimal, precision: int) -> str:
         if 0 < abs(amount) < 1:
-            return format_decimal(amount.quantize(Decimal("0.0001"), ROUND_HALF_UP), "0.00##", locale=self._locale)
+            return self._figure(amount.quantize(Decimal("0.0001"), ROUND_HALF_UP), "0.00##")
         rounded = amount.quantize(Decimal(1).scaleb(-precision), ROUND_HALF_UP)
         if rounded == rounded.to_integral_value():
-            return format_decimal(rounded, "#,##0", locale=self._locale)
-        return format_decimal(rounded, "#,##0." + "0" * precision, locale=self._locale)
+            return self._figure(rounded, "#,##0")
+        return self._figure(rounded, "#,##0." + "0" * precision)
+
+    def _figure(self, value: Decimal, pattern: str) -> str:
+        return _parsed(pattern).apply(value, self._locale)
 
     def quantity(self, value: Decimal | int, unit: str) -> str:
         """`1 lamp`, `3,600 lamps`, `3,600灯`, `450 kW` (in both languages); a unit that we do not know is said by its code."""
@@ -161,9 +167,9 @@ class Formats:
         return f"{figure}{unit}" if tight else f"{figure}{NO_BREAK}{unit.replace(' ', NO_BREAK)}"
 
 
-def _zone_city(zone: str, locale: str) -> str:
+def _zone_city(zone: str, locale: Locale) -> str:
     """`Ho Chi Minh City`, `ホーチミン`. CLDR lists some zones under the name they had long ago (`Asia/Saigon`)."""
-    names = Locale.parse(locale).time_zones
+    names = locale.time_zones
     earlier = [old for old, new in get_global("zone_aliases").items() if new == zone]
     for known_as in (zone, *earlier):
         city = names[known_as].get("city") if known_as in names else None

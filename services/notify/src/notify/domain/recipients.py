@@ -5,6 +5,7 @@ A recipient is an organisation; its id is the organisation's id, so that its peo
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from babel.core import get_global
@@ -31,9 +32,11 @@ class Recipient:
     example: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Offices:
-    """The trade offices by id, in a fixed order, and what each serves: a country (`TH`) or a part of one (`VN-north`)."""
+    """The trade offices by id, in a fixed order, and what each serves: a country (`TH`) or a part of one (`VN-north`).
+
+    They stay as they are, so what was looked up once is remembered: it is asked for every match of every list."""
 
     recipients: Mapping[str, Recipient]
     serves: Mapping[str, tuple[str, ...]]
@@ -41,16 +44,19 @@ class Offices:
     def by_id(self, office_id: str | None) -> Recipient | None:
         return self.recipients.get(office_id) if office_id else None
 
+    @lru_cache(maxsize=1024)  # noqa: B019  the offices live as long as the process
     def serving(self, country: str) -> Recipient | None:
         """The office that serves the whole country."""
         return next((self.recipients[i] for i, areas in self.serves.items() if country in areas), None)
 
+    @lru_cache(maxsize=1024)  # noqa: B019  the offices live as long as the process
     def sharing(self, country: str) -> Recipient | None:
         """The first listed of the offices that share a country, each with its part of it."""
         part = f"{country}-"
         found = (i for i, areas in self.serves.items() if any(area.startswith(part) for area in areas))
         return next((self.recipients[i] for i in found), None)
 
+    @lru_cache(maxsize=1024)  # noqa: B019  the offices live as long as the process
     def zone_of(self, country: str) -> str:
         """The time zone to write to a company of that country in: its office's, else the country's only one, else UTC."""
         office = self.serving(country) or self.sharing(country)
