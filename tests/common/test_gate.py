@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from common import gate
-from common.gate import Halving, Lane, LaneKey, Refusal, Verdict, judge
+from common.gate import Halving, Lane, LaneKey, Move, Refusal, Verdict, judge
 from common.message import Event
 
 KEYS = ["a", "b", "c"]
@@ -79,6 +79,8 @@ class World(RuleBasedStateMachine):
         """One batch. Poison shows when the contract is checked (`refuse`) or when the handler runs."""
         batch, lanes = self.log[:amount], self.lanes()
         plan = gate.sort(batch, lanes, self.dense)
+        if gate.all_moved(batch, self.expected_moves(batch)) and not any(lane.head for lane in lanes.values()):
+            assert plan == gate.Plan(batch)  # the store does not judge such a batch at all
         refused = {e[:3]: Refusal("/x", "bad") for e in plan.run if (e.key, e.sequence) in self.poison} if refuse else {}
         work = Halving(plan.run, self.dense, refused)
         while events := work.next():
@@ -97,12 +99,15 @@ class World(RuleBasedStateMachine):
 
     def move_cursors(self, batch: list[Event], lanes: dict[LaneKey, Lane], done: dict[LaneKey, int]) -> None:
         """As the store does: where all is as expected at once, then what is left; each only from where it stands."""
-        moved = {where: move for where, move in gate.expected(batch).items() if self.cursor[where[1]] == move.before}
+        moved = self.expected_moves(batch)
         for (_, key), move in moved.items():
             self.cursor[key] = move.last
         for (_, key), move in gate.corrections(lanes, moved, done).items():
             assert self.cursor[key] == move.before
             self.cursor[key] = move.last
+
+    def expected_moves(self, batch: list[Event]) -> dict[LaneKey, Move]:
+        return {where: move for where, move in gate.expected(batch).items() if self.cursor[where[1]] == move.before}
 
     def drain(self) -> None:
         self.poison.clear()

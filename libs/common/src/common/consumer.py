@@ -91,21 +91,15 @@ class Consumer:
         with EventSpans(self._told, self.group, found.offsets) as spans:
             async with self.database.transaction() as tx:
                 await cursors.fence(tx, self.group, owned, after)
-                keys = {event[:2] for event in found.events}
                 moved = await cursors.advance(tx, self.group, gate.expected(found.events))
-                lanes = await cursors.lanes(tx, self.group, keys, moved)
-                plan = gate.sort(found.events, lanes, self._dense)
+                plan, lanes = await self._judge(tx, found.events, moved)
                 tx.handled_in(spans.begin(plan.run))
                 facts, refused = to_facts(plan.run, found.values, self._handled)
                 work = Halving(plan.run, self._dense, refused)
                 await self._work_through(work, facts, tx, patient=patient)
-                reached = gate.reached(work.done)
                 waiting = plan.parked + work.parked
-                await cursors.move(tx, self.group, gate.corrections(lanes, moved, reached))
-                if waiting:
-                    await parked.park(tx, self.group, waiting)
-                if healed := self._healed(reached, lanes, waiting):
-                    await parked.supersede(tx, self.group, healed)
+                if waiting or lanes is not None:
+                    await self._settle(tx, moved, lanes, work.done, waiting)
                 if found.broken:
                     await parked.quarantine(tx, self.group, owned.incarnation, found.broken)
             spans.parked(waiting)
@@ -114,6 +108,35 @@ class Consumer:
         self._measure_lag(records)
         if self._after_batch is not None:
             self._after_batch()
+
+    async def _judge(
+        self, tx: Transaction, events: list[Event], moved: Mapping[LaneKey, gate.Move]
+    ) -> tuple[gate.Plan, Mapping[LaneKey, gate.Lane] | None]:
+        """What to do with each event, and where the keys stood. Nearly always every event is next in its key and nothing is
+        parked: then there is nothing to judge or to look up (None)."""
+        topics = {event.topic for event in events}
+        if gate.all_moved(events, moved) and not await cursors.topics_with_parked(tx, self.group, topics):
+            return gate.Plan(events), None
+        lanes = await cursors.lanes(tx, self.group, {event[:2] for event in events}, moved)
+        return gate.sort(events, lanes, self._dense), lanes
+
+    async def _settle(
+        self,
+        tx: Transaction,
+        moved: Mapping[LaneKey, gate.Move],
+        lanes: Mapping[LaneKey, gate.Lane] | None,
+        done: Sequence[Event],
+        waiting: Sequence[gate.Parked],
+    ) -> None:
+        """Where not all went as expected: move the cursors to what was really done, and keep what waits."""
+        if lanes is None:
+            lanes = {where: gate.Lane(move.before) for where, move in moved.items()}
+        reached = gate.reached(done)
+        await cursors.move(tx, self.group, gate.corrections(lanes, moved, reached))
+        if waiting:
+            await parked.park(tx, self.group, waiting)
+        if healed := self._healed(reached, lanes, waiting):
+            await parked.supersede(tx, self.group, healed)
 
     async def _work_through(self, work: Halving, facts: Mapping[int, Fact], tx: Transaction, *, patient: bool) -> None:
         while events := work.next():

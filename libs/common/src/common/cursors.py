@@ -112,16 +112,21 @@ async def lanes(tx: Transaction, group: str, keys: Collection[LaneKey], moved: M
     return known | await _waiting(tx, group, keys, known)
 
 
-async def _waiting(tx: Transaction, group: str, keys: Collection[LaneKey], known: Mapping[LaneKey, Lane]) -> dict[LaneKey, Lane]:
-    """The lanes in which an event is parked; there are topics with none, nearly always all of them."""
-    topics = await tx.fetch(
+async def topics_with_parked(tx: Transaction, group: str, topics: Collection[str]) -> list[str]:
+    """Those of these topics in which an event of some key waits; nearly always none."""
+    rows = await tx.fetch(
         """select topic from unnest($2::text[]) as x(topic) where exists
         (select from parked p where p.grp = $1 and p.topic = x.topic and p.reason <> 'superseded')""",
-        group, list({topic for topic, _ in keys}),
+        group, list(topics),
     )  # fmt: skip
+    return [topic for (topic,) in rows]
+
+
+async def _waiting(tx: Transaction, group: str, keys: Collection[LaneKey], known: Mapping[LaneKey, Lane]) -> dict[LaneKey, Lane]:
+    """The lanes in which an event is parked."""
     new = Lane()
     found: dict[LaneKey, Lane] = {}
-    for (topic,) in topics:
+    for topic in await topics_with_parked(tx, group, {topic for topic, _ in keys}):
         heads = await tx.fetch(
             """select key, min(sequence) from unnest($3::text[]) as x(key)
             join parked p using (key) where p.grp = $1 and p.topic = $2 and p.reason <> 'superseded' group by key""",
@@ -148,6 +153,6 @@ async def move(tx: Transaction, group: str, moves: Mapping[LaneKey, Move]) -> No
 def _by_topic(moves: Mapping[LaneKey, Move]) -> dict[str, list[tuple[str, int, int]]]:
     """Key, before and last of each, by topic and in the order of the keys, so that two transactions never wait for each other."""
     rows: dict[str, list[tuple[str, int, int]]] = {}
-    for (topic, key), (before, last) in sorted(moves.items()):
+    for (topic, key), (before, last) in moves.items():
         rows.setdefault(topic, []).append((key, before, last))
-    return rows
+    return {topic: sorted(rows[topic]) for topic in sorted(rows)}

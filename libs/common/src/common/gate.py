@@ -173,6 +173,11 @@ def expected(events: Iterable[Event]) -> dict[LaneKey, Move]:
     return moves
 
 
+def all_moved(events: Sequence[Event], moved: Mapping[LaneKey, Move]) -> bool:
+    """Whether the moves cover every event: then each is the next of its key."""
+    return sum(move.last - move.before for move in moved.values()) == len(events)
+
+
 def corrections(lanes: Mapping[LaneKey, Lane], moved: Mapping[LaneKey, Move], done: Mapping[LaneKey, int]) -> dict[LaneKey, Move]:
     """What is left to move: from where each cursor stands after `moved` to what was really done."""
     found: dict[LaneKey, Move] = {}
