@@ -29,7 +29,7 @@ create table outbox (
     stored_at      timestamptz not null default now(),
     primary key (batch, n)
 );
--- No index by key: nothing reads the outbox by key yet, and at random places it costs a hop 15 % of its speed (decision 0017).
+-- No index by key: nothing reads the outbox by key yet, and at random places it cost a hop about 15 % of its speed (decision 0017).
 
 -- What the relay has still to send: one narrow row for each transaction, so "mark as sent" costs nothing per event.
 create sequence outbox_batch cache 1;                -- a larger cache would break the order
