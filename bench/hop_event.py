@@ -16,7 +16,7 @@ from common.message import Event
 
 IN, OUT = "bench.needs", "bench.indexed"
 PARTITIONS = 6
-TOPICS = {name: Topic(name, "state", "bench", PARTITIONS) for name in (IN, OUT)}
+TOPICS = {name: Topic(name, "state", "bench", partitions=PARTITIONS) for name in (IN, OUT)}
 BODY_BYTES = 1024
 
 STATE_TABLE = """create table state (

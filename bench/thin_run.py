@@ -24,7 +24,7 @@ TEXT = ('{"title": "A need like any other", "text": "' + "lorem ipsum dolor sit 
 def make_topics(kafka: str) -> None:
     """The topics between the hops, with as many partitions as the services' topics have."""
     names = [thin_hops.topic(hop) for hop in range(1, thin_hops.HOPS + 2)]
-    topics.apply(kafka, [Topic(name, "facts", "bench", thin_hops.PARTITIONS) for name in names])
+    topics.apply(kafka, [Topic(name, "facts", "bench", partitions=thin_hops.PARTITIONS) for name in names])
 
 
 async def measure(kafka: str, postgres: str, moments: Sequence[float]) -> list[list[float]]:

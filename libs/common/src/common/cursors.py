@@ -7,14 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from common.gate import Lane, LaneKey, Move
+from common.message import Partition
 from common.transaction import Transaction
-
-
-class Partition(NamedTuple):
-    """One partition of one topic."""
-
-    topic: str
-    number: int
 
 
 @dataclass
@@ -116,7 +110,7 @@ async def topics_with_parked(tx: Transaction, group: str, topics: Collection[str
     """Those of these topics in which an event of some key waits; nearly always none."""
     rows = await tx.fetch(
         """select topic from unnest($2::text[]) as x(topic) where exists
-        (select from parked p where p.grp = $1 and p.topic = x.topic and p.reason <> 'superseded')""",
+        (select from parked p where p.grp = $1 and p.topic = x.topic and p.reason not in ('superseded', 'skipped'))""",
         group, list(topics),
     )  # fmt: skip
     return [topic for (topic,) in rows]
@@ -129,7 +123,7 @@ async def _waiting(tx: Transaction, group: str, keys: Collection[LaneKey], known
     for topic in await topics_with_parked(tx, group, {topic for topic, _ in keys}):
         heads = await tx.fetch(
             """select key, min(sequence) from unnest($3::text[]) as x(key)
-            join parked p using (key) where p.grp = $1 and p.topic = $2 and p.reason <> 'superseded' group by key""",
+            join parked p using (key) where p.grp = $1 and p.topic = $2 and p.reason not in ('superseded', 'skipped') group by key""",
             group, topic, [key for name, key in keys if name == topic],
         )  # fmt: skip
         found |= {(topic, key): Lane(known.get((topic, key), new).last, head) for key, head in heads}

@@ -52,6 +52,13 @@ class Event(NamedTuple):
     """Id of the event that led to this one."""
 
 
+class Partition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    number: int
+
+
 class Record(Protocol):
     """What we read of a Kafka record."""
 

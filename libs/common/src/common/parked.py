@@ -30,7 +30,7 @@ async def supersede(tx: Transaction, group: str, reached: Mapping[LaneKey, int])
     result = await tx.execute(
         """update parked as p set reason = 'superseded'
         from unnest($2::text[], $3::text[], $4::bigint[]) as x(topic, key, last)
-        where p.grp = $1 and p.topic = x.topic and p.key = x.key and p.sequence <= x.last and p.reason <> 'superseded'""",
+        where p.grp = $1 and p.topic = x.topic and p.key = x.key and p.sequence <= x.last and p.reason not in ('superseded', 'skipped')""",
         group, [topic for topic, _ in reached], [key for _, key in reached], list(reached.values()),
     )  # fmt: skip
     return int(result.split()[-1])

@@ -7,11 +7,14 @@ from common.contracts.values import Fact, Submission
 
 
 class Topic(NamedTuple):
-    """`state`: compacted, only the newest version of a key matters. `facts`: kept 7 days, every event counts."""
+    """`state`: compacted, only the newest version of a key matters. `facts`: kept 7 days, every event counts.
+
+    `readers` are the services whose handlers take its events; each is a consumer group of that name."""
 
     name: str
     kind: Literal["state", "facts"]
     producer: str
+    readers: tuple[str, ...] = ()
     partitions: int = 4
 
 
