@@ -87,9 +87,11 @@ class Chain(Partner):
 
 
 def free_socket() -> socket.socket:
-    """A listening place on 127.0.0.1 that is taken from now on."""
+    """A place on 127.0.0.1 that is taken from now on. It listens already: who connects before the server runs is answered in a
+    moment, not refused."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
+    listening.listen(128)
     return listening
 
 
