@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from common import dead_letters
 from common.message import Event, to_headers
 
 BATCH_BYTES = 512 * 1024
@@ -90,5 +91,6 @@ class Publisher:
 
 def _add(builder: BatchBuilder, event: Event) -> bool:
     """False if the batch is full. A batch takes its first record whatever its size."""
-    added = builder.append(timestamp=None, key=event.key.encode(), value=event.body, headers=to_headers(event))
+    headers = to_headers(event) + dead_letters.headers(event)
+    added = builder.append(timestamp=None, key=event.key.encode(), value=event.body, headers=headers)
     return added is not None

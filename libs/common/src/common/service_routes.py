@@ -81,6 +81,6 @@ def routes(service: "Service", app: FastAPI) -> APIRouter:
 
 def schemas_of(service_name: str) -> dict[str, dict[str, Any]]:
     """JSON Schema 2020-12 of the data of every fact that a service announces and every submission that it takes in, by type."""
-    facts = [fact.type for fact in FACTS.values() if TOPICS[fact.topic].producer == service_name]
+    facts = [fact.type for fact in FACTS.values() if TOPICS[fact.topic].is_produced_by(service_name)]
     submissions = [submission.type for submission in SUBMISSIONS.values() if submission.service == service_name]
     return {name: freeze.schema(name) for name in [*facts, *submissions]}

@@ -2,8 +2,11 @@
 
 from typing import Literal, NamedTuple
 
-from common.contracts import catalog, matching, needs, notify
+from common.contracts import catalog, matching, messaging, needs, notify
 from common.contracts.values import Fact, Submission
+
+ANY_SERVICE = "*"
+"""The producer of a topic that every service writes to."""
 
 
 class Topic(NamedTuple):
@@ -17,6 +20,10 @@ class Topic(NamedTuple):
     readers: tuple[str, ...] = ()
     partitions: int = 4
 
+    def is_produced_by(self, service: str) -> bool:
+        """Whether this service announces its events."""
+        return self.producer in (service, ANY_SERVICE)
+
 
 TOPICS = {
     topic.name: topic
@@ -28,6 +35,7 @@ TOPICS = {
         Topic("catalog.exchange-rates", "state", "catalog"),
         Topic("matching.proposals", "state", "matching"),
         Topic("notify.notifications", "facts", "notify"),
+        Topic("dead-letters", "facts", ANY_SERVICE, partitions=1),
     )
 }
 
@@ -42,6 +50,7 @@ FACTS: dict[str, type[Fact]] = {
         matching.ShortlistChanged,
         notify.NotificationIssued,
         notify.NotificationAcknowledged,
+        messaging.RecordDeadLettered,
     )
 }
 
