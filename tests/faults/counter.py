@@ -82,8 +82,9 @@ FACTS: dict[str, type[Fact]] = {**registry.FACTS, **{kind.type: kind for kind in
 async def count(arrived: Sequence[Arrived[Number]], tx: Transaction) -> None:
     """Record each effect, and announce one event for each."""
     await record(arrived, tx)
-    for event, number in arrived:
-        tx.emit_json(NumberCounted, f"{event.topic}/{number.key}", _counted(event.topic, number), cause=event)
+    for one in arrived:
+        counted = NumberCounted(key=f"{one.event.topic}/{one.data.key}", number=one.data.number)
+        tx.emit_json(NumberCounted, counted.subject, dump(counted), cause=one.event)
 
 
 async def record(arrived: Sequence[Arrived[Number]], tx: Transaction) -> None:
@@ -91,19 +92,17 @@ async def record(arrived: Sequence[Arrived[Number]], tx: Transaction) -> None:
     await tx.connection.copy_records_to_table(
         "effect",
         columns=["topic", "key", "sequence", "event_id", "said", "number"],
-        records=[(e.topic, e.key, e.sequence, e.id, e.correlation_id, data.number) for e, data in arrived],
+        records=[
+            (e.topic, e.key, e.sequence, e.id, e.correlation_id, data.number) for e, data in ((a.event, a.data) for a in arrived)
+        ],
     )
-    troubles = {data.trouble for _, data in arrived if data.trouble}
+    troubles = {one.data.trouble for one in arrived if one.data.trouble}
     if troubles:
         troubles -= {row[0] for row in await tx.fetch("select trouble from cured")}
     if "deadlock" in troubles:
         await tx.execute("do $$ begin raise exception 'a deadlock' using errcode = '40P01'; end $$")
     if "poison" in troubles:
         raise ValueError("poison")
-
-
-def _counted(topic: str, number: Number) -> bytes:
-    return dump(NumberCounted(key=f"{topic}/{number.key}", number=number.number))
 
 
 class Item(Value):
