@@ -1,10 +1,10 @@
-"""Two small services on the product's own skeleton that carry the bulk of the events in the fault tests.
+"""A small service on the product's own skeleton that carries the bulk of the events in the fault tests.
 
-`counter` takes batches in over HTTP and announces them, reads them back, records each effect and announces one event for each;
-`tally` reads those. Nothing in their tables keeps an effect from being recorded twice.
+It takes batches in over HTTP and announces them, reads them back, records each effect and announces one event for each, which
+`tests.faults.tally` reads. Nothing in their tables keeps an effect from being recorded twice.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -158,21 +158,10 @@ def routes(service: Service) -> APIRouter:
     return router
 
 
-def create_counter(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemetry | None = None) -> FastAPI:
+def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemetry | None = None) -> FastAPI:
     """The service that takes in, announces, and reads what it announced."""
     service = Service("counter", settings, migrations=MIGRATIONS, clock=clock, telemetry=telemetry)
     service.on_events({NumberSaid: count, NumberSet: count}, facts=FACTS, topics=TOPICS)
     app = web.application(service)
     app.include_router(routes(service))
     return app
-
-
-def create_tally(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemetry | None = None) -> FastAPI:
-    """The service that reads what the counter announced of its effects."""
-    service = Service("tally", settings, migrations=MIGRATIONS, clock=clock, telemetry=telemetry)
-    service.on_events({NumberCounted: record}, facts=FACTS, topics=TOPICS)
-    return web.application(service)
-
-
-MAKERS: Mapping[str, Callable[..., FastAPI]] = {"counter": create_counter, "tally": create_tally}
-"""How these services are made, as `tests.chain.MAKERS` says of the product's."""
