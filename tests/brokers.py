@@ -8,7 +8,7 @@ from typing import Literal
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from common.contracts.registry import TOPICS, Topic
+from common.contracts.registry import Topic
 from musubi import topics
 from musubi.embedded_kafka import EmbeddedBroker
 
@@ -26,7 +26,7 @@ class Broker:
 FreshTopics = Callable[..., None]
 
 
-def make_fresh_topics(broker: Broker, wanted: Iterable[Topic] = TOPICS.values()) -> None:
+def make_fresh_topics(broker: Broker, wanted: Iterable[Topic] = topics.ALL_TOPICS) -> None:
     """Make these topics exist and be empty. On the embedded broker they must be new: give each test its own broker."""
     wanted = list(wanted)
     if broker.embedded:

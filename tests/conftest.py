@@ -15,10 +15,10 @@ import asyncpg
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-from common.contracts.registry import TOPICS
 from musubi import embedded_postgres
 from musubi.embedded_kafka import EmbeddedBroker
 from musubi.embedded_postgres import EmbeddedPostgres
+from musubi.topics import ALL_TOPICS
 from tests import kafka_server
 from tests.brokers import Broker, FreshTopics, make_fresh_topics
 from tests.mailbox import Mailbox, MailServer
@@ -81,7 +81,7 @@ async def _as_superuser(server: EmbeddedPostgres, statement: str) -> None:
 
 
 def _embedded() -> Iterator[Broker]:
-    broker = EmbeddedBroker.with_topics((topic.name, topic.partitions) for topic in TOPICS.values())
+    broker = EmbeddedBroker.with_topics((topic.name, topic.partitions) for topic in ALL_TOPICS)
     yield Broker(broker.address, broker.incarnation, "embedded", broker)
     broker.stop()
 

@@ -6,9 +6,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from common.contracts.registry import TOPICS
 from musubi.embedded_kafka import EmbeddedBroker
 from musubi.embedded_postgres import EmbeddedPostgres
+from musubi.topics import ALL_TOPICS
 from tests.brokers import Broker
 from tests.browser.site import Site, addresses, fresh_database, mails_unwritten, signed_in
 from tests.chain import running_chain
@@ -22,7 +22,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def site(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     """Loaded with all examples, everybody told."""
-    embedded = EmbeddedBroker.with_topics((topic.name, topic.partitions) for topic in TOPICS.values())
+    embedded = EmbeddedBroker.with_topics((topic.name, topic.partitions) for topic in ALL_TOPICS)
     broker = Broker(embedded.address, embedded.incarnation, "embedded", embedded)
     folder = tmp_path_factory.mktemp("mails")
     async with fresh_database(postgres_server) as dsn, running_chain(dsn, broker, None, mail_folder=folder) as chain:

@@ -9,8 +9,8 @@ from functools import partial
 
 import httpx
 
-from common.contracts.registry import TOPICS
 from musubi.embedded_kafka import EmbeddedBroker
+from musubi.topics import ALL_TOPICS
 from notify.domain.routing import Occasion, whom_to_tell
 from notify.offices import SECRETARIAT, offices
 from tests.brokers import Broker
@@ -76,7 +76,7 @@ def next_life(broker: Broker) -> Iterator[Broker]:
     if broker.kind == "real":
         yield broker
         return
-    reborn = EmbeddedBroker.with_topics((topic.name, topic.partitions) for topic in TOPICS.values())
+    reborn = EmbeddedBroker.with_topics((topic.name, topic.partitions) for topic in ALL_TOPICS)
     try:
         yield replace(broker, address=reborn.address, incarnation=reborn.incarnation, embedded=reborn)
     finally:

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from playwright.async_api import Browser
 
-from common.contracts.registry import TOPICS, Topic
+from common.contracts.registry import CONTROL_TOPICS, TOPICS, Topic
 from tests.brokers import Broker, FreshTopics
 from tests.mailbox import Mailbox
 
@@ -22,9 +22,10 @@ async def test_each_test_has_an_empty_database(postgres: str) -> None:
 
 
 async def test_a_broker_has_the_registrys_topics_with_their_partitions_and_delivers(any_kafka: Broker) -> None:
+    wanted = TOPICS | CONTROL_TOPICS
     producer = AIOKafkaProducer(bootstrap_servers=any_kafka.address)
     await producer.start()
-    partitions = {name: len(await producer.partitions_for(name)) for name in TOPICS}
+    partitions = {name: len(await producer.partitions_for(name)) for name in wanted}
     await producer.send_and_wait("needs.needs", b"body", key=b"key", headers=[("ce_id", b"1")])
     await producer.stop()
     consumer = AIOKafkaConsumer(
@@ -33,7 +34,7 @@ async def test_a_broker_has_the_registrys_topics_with_their_partitions_and_deliv
     await consumer.start()
     record = await consumer.getone()
     await consumer.stop()
-    assert partitions == {name: topic.partitions for name, topic in TOPICS.items()}
+    assert partitions == {name: topic.partitions for name, topic in wanted.items()}
     assert (record.key, record.value, record.headers, record.offset) == (b"key", b"body", (("ce_id", b"1"),), 0)
 
 

@@ -20,7 +20,6 @@ from fastapi import FastAPI
 
 from common import identity
 from common.clock import utc_now
-from common.contracts.registry import TOPICS
 from common.garbage import collect_seldom
 from common.migrate import ChangedMigration
 from common.settings import Settings
@@ -136,7 +135,7 @@ def _kafka() -> Iterator[Kafka]:
         topics.apply(given)
         yield Kafka(given, "")
         return
-    broker = EmbeddedBroker.with_topics((topic.name, topic.partitions) for topic in TOPICS.values())
+    broker = EmbeddedBroker.with_topics((topic.name, topic.partitions) for topic in topics.ALL_TOPICS)
     try:
         yield Kafka(broker.address, broker.incarnation)
     finally:

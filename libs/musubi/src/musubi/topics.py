@@ -7,18 +7,22 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from common.contracts.registry import TOPICS, Topic
+from common.contracts.registry import CONTROL_TOPICS, TOPICS, Topic
 from common.errors import TryAgain
 from musubi.advice import CannotGoOn
 
-DAY_MS = 24 * 60 * 60 * 1000
+HOUR_MS = 60 * 60 * 1000
+DAY_MS = 24 * HOUR_MS
 KEPT = {
     "state": {"cleanup.policy": "compact", "min.compaction.lag.ms": str(7 * DAY_MS)},
     "facts": {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)},
+    "last-word": {"cleanup.policy": "compact", "segment.ms": str(HOUR_MS)},  # only closed segments are compacted
+    "call": {"cleanup.policy": "delete", "retention.ms": str(DAY_MS), "segment.ms": str(HOUR_MS)},
 }
+ALL_TOPICS = (*TOPICS.values(), *CONTROL_TOPICS.values())
 
 
-def apply(address: str, topics: Iterable[Topic] = TOPICS.values(), *, replicas: int = -1) -> dict[str, str]:
+def apply(address: str, topics: Iterable[Topic] = ALL_TOPICS, *, replicas: int = -1) -> dict[str, str]:
     """Create what is missing and say of each topic whether it was "created" or is "there". Existing topics are not changed.
 
     `replicas` -1 is the broker's default. Raises `TryAgain` when the broker does not answer or refuses."""

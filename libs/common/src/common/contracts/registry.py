@@ -10,12 +10,13 @@ ANY_SERVICE = "*"
 
 
 class Topic(NamedTuple):
-    """`state`: compacted, only the newest version of a key matters. `facts`: kept 7 days, every event counts.
+    """`state`: compacted, only the newest version of a key matters. `facts`: kept 7 days, every event counts. The control
+    topics are of the other two kinds: `last-word`, compacted, one word for each key; `call`, kept one day.
 
     `readers` are the services whose handlers take its events; each is a consumer group of that name."""
 
     name: str
-    kind: Literal["state", "facts"]
+    kind: Literal["state", "facts", "last-word", "call"]
     producer: str
     readers: tuple[str, ...] = ()
     partitions: int = 4
@@ -28,16 +29,26 @@ class Topic(NamedTuple):
 TOPICS = {
     topic.name: topic
     for topic in (
-        Topic("needs.municipalities", "state", "needs"),
-        Topic("needs.needs", "state", "needs"),
-        Topic("catalog.companies", "state", "catalog"),
-        Topic("catalog.offerings", "state", "catalog"),
-        Topic("catalog.exchange-rates", "state", "catalog"),
-        Topic("matching.proposals", "state", "matching"),
+        Topic("needs.municipalities", "state", "needs", ("notify",)),
+        Topic("needs.needs", "state", "needs", ("matching",)),
+        Topic("catalog.companies", "state", "catalog", ("notify",)),
+        Topic("catalog.offerings", "state", "catalog", ("matching",)),
+        Topic("catalog.exchange-rates", "state", "catalog", ("matching",)),
+        Topic("matching.proposals", "state", "matching", ("notify",)),
         Topic("notify.notifications", "facts", "notify"),
         Topic("dead-letters", "facts", ANY_SERVICE, partitions=1),
     )
 }
+
+PROGRESS, RESEND = "protocol.progress", "protocol.resend"
+CONTROL_TOPICS = {
+    topic.name: topic
+    for topic in (
+        Topic(PROGRESS, "last-word", ANY_SERVICE, partitions=1),
+        Topic(RESEND, "call", ANY_SERVICE, partitions=1),
+    )
+}
+"""How far each group has come, and what shall be sent again (see `common.control`). No gate guards them: they only hasten."""
 
 FACTS: dict[str, type[Fact]] = {
     fact.type: fact
