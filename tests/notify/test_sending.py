@@ -213,3 +213,24 @@ async def test_two_senders_at_once_send_each_mail_once(mailing_world: World, smt
     await asyncio.gather(mailing_world.send_mails(), mailing_world.send_mails(), mailing_world.send_mails())
     mails = await smtp.received(30)
     assert len({m["Message-ID"] for m in mails}) == len(mails) == 30
+
+
+async def test_what_comes_up_in_a_replay_stands_in_the_inbox_and_is_never_mailed(mailing_world: World, smtp: Mailbox):
+    await mailing_world.arrive(city_page(), company_page(), shortlist(need(), match()))
+    await mailing_world.send_mails()
+    await smtp.received(3)
+    await mailing_world.arrive(shortlist(need(), match(), match("hb-90")), replaying=True)
+    await mailing_world.send_mails()
+    mailing_world.clock.advance(days=2)
+    await mailing_world.send_mails()
+    assert len(smtp.messages) == 3
+    assert len(await mailing_world.announced("notification.issued.v1")) == 6
+    rows = await mailing_world.rows(
+        """select n.offering_id, d.state, count(*) as amount, min(d.reason ->> 'en') as reason
+        from notification n join delivery d on d.notification_id = n.id group by 1, 2 order by 1"""
+    )
+    assert [(row["offering_id"], row["state"], row["amount"]) for row in rows] == [
+        ("hb-60", "sent", 3),
+        ("hb-90", "inbox_only", 3),
+    ]
+    assert "handled again" in rows[1]["reason"]

@@ -56,9 +56,10 @@ class World:
         self.spans = spans
         self._open: list[httpx.AsyncClient] = []
 
-    async def arrive(self, *facts: Fact, trace: bytes = b"") -> None:
+    async def arrive(self, *facts: Fact, trace: bytes = b"", replaying: bool = False) -> None:
         """These events arrive, one batch, in this order; neighbours of one type go to their handler together."""
         async with self.service.database.transaction() as tx:
+            tx.replaying = replaying
             batch: list[Arrived[Any]] = []
             for fact in facts:
                 if batch and type(batch[-1].data) is not type(fact):

@@ -1,8 +1,8 @@
 """The feed `dead-letters`: tells whoever watches the brokers which records a service could not handle. Nobody reads it here.
 
 The records themselves stay with the service (`parked`, `quarantine`), where they are mended. The feed goes through the outbox
-like any other fact; its Kafka records carry the headers by which consoles know a dead letter (those of Spring Kafka). What stands in a
-header says nothing about anybody: kinds of trouble and places, no values.
+like any other fact; its Kafka records carry the headers by which consoles know a dead letter (those of Spring Kafka). What stands
+in a header says nothing about anybody: kinds of trouble and places, no values.
 """
 
 import base64
@@ -17,14 +17,16 @@ from common.message import Broken, Event
 from common.transaction import Transaction
 
 MAX_BODY_SHOWN = 100_000
-"""Bytes of the body (and of the key) that the feed shows. Written as JSON they may grow sixfold, and the broker takes 1 MiB."""
+"""Bytes of the body that the feed shows. Written as JSON they may grow sixfold, and an event may have 900,000."""
+
+MAX_KEY_SHOWN = 2000
+"""Bytes of the key; an event's key is always shorter, that of a record that is no event may have any length."""
 
 MAX_REASON = 2000
 """Characters."""
 
 _ERROR_KIND = re.compile(r"[A-Za-z_][\w.]{0,100}(?=\()")
 """The class at the beginning of an error's `repr`."""
-
 
 HeldCause = Literal["poison", "dead"]
 
@@ -74,7 +76,7 @@ def announce(
             original_partition=stood.partition,
             original_offset=stood.offset,
             original_timestamp=stood.timestamp,
-            key=excerpt(record.key),
+            key=excerpt(record.key, MAX_KEY_SHOWN),
             reason=_clean(reason, MAX_REASON),
             body=excerpt(record.value),
             at=tx.now,
@@ -89,7 +91,7 @@ def announce(
         original_partition=origin.partition if origin else None,
         original_offset=origin.offset if origin else None,
         original_timestamp=origin.timestamp if origin else None,
-        key=excerpt(event.key.encode()),
+        key=excerpt(event.key.encode(), MAX_KEY_SHOWN),
         sequence=event.sequence,
         event_id=event.id,
         event_type=event.type,
@@ -101,11 +103,11 @@ def announce(
     tx.emit(letter, cause=event)
 
 
-def excerpt(content: bytes | None) -> Excerpt | None:
+def excerpt(content: bytes | None, longest: int = MAX_BODY_SHOWN) -> Excerpt | None:
     """The beginning of some bytes in a form that JSON can hold; None of nothing."""
     if content is None:
         return None
-    shown = content[:MAX_BODY_SHOWN]
+    shown = content[:longest]
     size, cut = len(content), len(content) > len(shown)
     try:
         if b"\x00" in content:

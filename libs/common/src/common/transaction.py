@@ -20,12 +20,15 @@ class Transaction:
     """One transaction of one service. Facts are collected and appended to the outbox once, right before the commit.
 
     `now` is aware UTC and stays the same throughout; `correlation_id` is set by the HTTP edge where no event is the cause.
+    `replaying` is true where events that took effect before are handled again on purpose: then a handler plans nothing that
+    leaves the house, such as a mail (decision 0067).
     """
 
     def __init__(self, connection: Any, now: datetime, *, source: str = "", read_only: bool = False) -> None:
         self.connection: asyncpg.Connection = connection
         self.now = now
         self.correlation_id = ""
+        self.replaying = False
         self.emitted: list[Event] = []
         self._source = source
         self._time = rfc3339(now)

@@ -19,6 +19,12 @@ from notify.domain.ration import notification_id, ration
 from notify.domain.routing import Occasion, Told, whom_to_tell, why
 from notify.offices import SECRETARIAT, offices
 
+ISSUED_IN_A_REPLAY = {
+    "en": "It came up when earlier events were handled again, so it stands in the inbox only.",
+    "ja": "過去のイベントを処理し直したときに生じたため、受信箱だけに届いています。",
+}
+"""Nothing leaves the house because of a replay."""
+
 
 async def keep_municipalities(arrived: Sequence[Arrived[MunicipalityListed]], tx: Transaction) -> None:
     """Contacts to write to, and where the city lies on the map."""
@@ -48,7 +54,11 @@ async def notify_of_matches(arrived: Sequence[Arrived[ShortlistChanged]], tx: Tr
         return
     await store.issue(tx, [n.issued for n in new], [n.told.match for n in new])
     await store.note(tx, noted, of_its_own=False)
-    await mail_store.plan_mails(tx, [(n.issued, tx.trace_of(n.cause)) for n in new])
+    mails = [(n.issued, tx.trace_of(n.cause)) for n in new]
+    if tx.replaying:
+        await mail_store.leave_unmailed(tx, mails, reason=ISSUED_IN_A_REPLAY)
+    else:
+        await mail_store.plan_mails(tx, mails)
     for n in new:
         tx.emit(announcement(n.issued), cause=n.cause)
 

@@ -83,6 +83,19 @@ async def plan_mails(tx: Transaction, planned: Sequence[tuple[Issued, bytes]]) -
     )
 
 
+async def leave_unmailed(tx: Transaction, unmailed: Sequence[tuple[Issued, bytes]], *, reason: dict[str, str]) -> None:
+    """Note for each notification that no mail will be sent, and why; where a mail was planned before, that stands."""
+    await tx.executemany(
+        """insert into delivery
+        (id, notification_id, channel, state, traceparent, created_at, next_try, reason, finished_at)
+        values ($1, $2, $3, 'inbox_only', $4, $5, $5, $6, $5) on conflict (id) do nothing""",
+        [
+            (delivery_id(issued.id, CHANNEL, issued.recipient_id), issued.id, CHANNEL, trace.decode(), tx.now, reason)
+            for issued, trace in unmailed
+        ],
+    )
+
+
 async def to_compose(tx: Transaction, *, limit: int) -> list[asyncpg.Record]:
     """Planned mails whose turn it is, each to be read by `planned`; locked, so that each is composed once."""
     return await tx.fetch(
