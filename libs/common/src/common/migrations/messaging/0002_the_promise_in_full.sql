@@ -46,6 +46,12 @@ alter table parked drop constraint parked_reason_check;
 alter table parked add constraint parked_reason_check
     check (reason in ('poison', 'gap', 'behind', 'fetched', 'superseded', 'skipped'));
 alter table parked add column original bytea;        -- the body as it arrived, where somebody edited it
+-- What rows have in common that one cure may mend: the field that breaks its contract (places in lists left out), or else the kind
+-- of error. Operators see and retry by it.
+alter table parked add column cause text not null generated always as (
+    case when pointer <> '' then regexp_replace(pointer, '/[0-9]+', '/*', 'g')
+         else coalesce(substring(error from '^(?:the key is|[A-Za-z_.]+)'), '') end
+) stored;
 drop index parked_by_key;
 drop index parked_by_time;
 create index parked_by_key on parked (grp, topic, key, sequence) where reason not in ('superseded', 'skipped');
