@@ -33,9 +33,13 @@ PROPERTIES = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},BEHIND://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},BEHIND://127.0.0.1:{advertised}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,BEHIND:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 log.dirs={logs}
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
@@ -78,36 +82,88 @@ def running() -> Iterator[str]:
 
 
 @contextmanager
-def from_jars() -> Iterator[str]:
-    """One broker from Maven's jars on free ports, its data in a temporary folder."""
-    libraries = _jars()
-    folder = Path(tempfile.mkdtemp(prefix="musubi-kafka-"))
-    port, controller = _free_port(), _free_port()
-    (folder / "server.properties").write_text(PROPERTIES.format(port=port, controller=controller, logs=folder / "data"))
-    (folder / "log4j2.properties").write_text(QUIET.format(folder=folder))
-    java = [
-        "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-        f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}", "-cp", f"{libraries}/*",
-    ]  # fmt: skip
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    with (folder / "output").open("w") as output:
-        # A cluster id that begins with "-" would be read as an option.
-        format_log = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(folder / "server.properties")]
-        subprocess.run([*java, *format_log], check=True, stdout=output, stderr=output)
-        broker = subprocess.Popen(
-            [*java, "kafka.Kafka", str(folder / "server.properties")], stdout=output, stderr=output, start_new_session=True
-        )
+def from_jars(*, advertised: int = 0) -> Iterator[str]:
+    """The address of one broker from Maven's jars while the block runs; for `advertised` see `KafkaServer`."""
+    server = KafkaServer(advertised=advertised)
     try:
-        _wait_for_port(port, broker, folder)
-        yield f"127.0.0.1:{port}"
+        server.start()
+        yield server.address
     finally:
-        broker.send_signal(signal.SIGTERM)
+        server.close()
+
+
+class KafkaServer:
+    """One broker from Maven's jars on free ports, its data in a temporary folder; may be killed and started again on it.
+
+    It has two listeners: `address` is itself; whoever comes by `behind` is told to go on at 127.0.0.1:`advertised`, where
+    a proxy to `behind` listens. So tests look in directly while the system goes through the proxy."""
+
+    def __init__(self, *, advertised: int = 0) -> None:
+        """Raises `NoKafka`."""
+        libraries = _jars()
+        self._folder = Path(tempfile.mkdtemp(prefix="musubi-kafka-"))
+        self._port, behind, controller = _free_port(), _free_port(), _free_port()
+        self.address = f"127.0.0.1:{self._port}"
+        self.behind = f"127.0.0.1:{behind}"
+        self._broker: subprocess.Popen[bytes] | None = None
+        properties = PROPERTIES.format(
+            port=self._port, behind=behind, advertised=advertised or behind, controller=controller, logs=self._folder / "data"
+        )
+        (self._folder / "server.properties").write_text(properties)
+        (self._folder / "log4j2.properties").write_text(QUIET.format(folder=self._folder))
+        self._java = [
+            "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+            f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}", "-cp", f"{libraries}/*",
+        ]  # fmt: skip
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        with (self._folder / "output").open("w") as output:
+            # A cluster id that begins with "-" would be read as an option.
+            format_log = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", self._properties]
+            subprocess.run([*self._java, *format_log], check=True, stdout=output, stderr=output)
+
+    @property
+    def _properties(self) -> str:
+        return str(self._folder / "server.properties")
+
+    @property
+    def pid(self) -> int:
+        """The process id, for signals; only while it runs."""
+        assert self._broker
+        return self._broker.pid
+
+    def start(self) -> None:
+        """Start, or start again on the same data and ports; returns when it answers as leader of all its partitions."""
+        assert self._broker is None
+        with (self._folder / "output").open("a") as output:
+            self._broker = subprocess.Popen(
+                [*self._java, "kafka.Kafka", self._properties], stdout=output, stderr=output, start_new_session=True
+            )
+        _wait_for_port(self._port, self._broker, self._folder)
+        _wait_for_metadata(self.address)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Stop politely; the data stay."""
+        self._end(signal.SIGTERM)
+
+    def close(self) -> None:
+        """Stop, and forget the data."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _end(self, number: signal.Signals) -> None:
+        broker, self._broker = self._broker, None
+        if broker is None:
+            return
+        broker.send_signal(number)
         try:
             broker.wait(15)
         except subprocess.TimeoutExpired:
             broker.kill()
             broker.wait()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -183,6 +239,15 @@ def _wait_for_port(port: int, broker: subprocess.Popen[bytes], folder: Path, tim
 
 
 def _wait_for_metadata(address: str, timeout: float = 60) -> None:
+    from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
-    AdminClient({"bootstrap.servers": address, "log_level": 0}).list_topics(timeout=timeout)
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        with suppress(KafkaException):
+            known = admin.list_topics(timeout=5)
+            if known.brokers and all(p.leader >= 0 for topic in known.topics.values() for p in topic.partitions.values()):
+                return
+        time.sleep(0.05)
+    raise NoKafka(f"Kafka at {address} does not lead its partitions")
