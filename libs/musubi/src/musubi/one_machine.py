@@ -101,7 +101,7 @@ async def running(folder: Path, port: int) -> AsyncIterator[OneMachine]:
             advice = f"The data in {folder} belongs to another version of Musubi ({error}). Use another folder: --folder FOLDER."
             raise CannotStart(advice) from error
         serving = await stack.enter_async_context(_serving(OneOrigin(apps), listener))
-        run_file.write(folder, Running(address, os.getpid(), kafka.incarnation, key, databases.by_name))
+        run_file.write(folder, Running(address, os.getpid(), kafka.incarnation, key, databases.by_name, kafka.address))
         stack.callback(run_file.remove, folder)
         seconds["ready"] = time.monotonic() - begun
         yield OneMachine(folder, address, key, databases, kafka, serving, seconds)

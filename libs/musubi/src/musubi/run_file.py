@@ -16,13 +16,15 @@ LOCK = "lock"
 
 class Running(NamedTuple):
     """A running Musubi. `key` is the API key of this machine's own partner, and `postgres` the databases' addresses by
-    service (and identity), so only the owner may read the file."""
+    service (and identity), so only the owner may read the file. `kafka` is the broker's address; `incarnation` names the life of
+    an embedded one."""
 
     address: str
     pid: int
     incarnation: str
     key: str
     postgres: dict[str, str]
+    kafka: str = ""
 
 
 class FolderNotUsable(CannotGoOn):

@@ -1,0 +1,89 @@
+"""Where the databases and the broker are: where the environment says, else those of the Musubi that runs in the folder."""
+
+import getpass
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import asyncpg
+
+from common.errors import TryAgain
+from common.postgres import Database
+from musubi import roles, run_file
+from musubi.advice import CannotGoOn
+
+
+class Kafka(NamedTuple):
+    """A broker's address; `incarnation` is the life of an embedded one, and empty on a real one."""
+
+    address: str
+    incarnation: str
+
+
+def databases(folder: Path) -> Mapping[str, str]:
+    """The address of each service's database: `MUSUBI_POSTGRES`, else that of the running Musubi. Raises `CannotGoOn`."""
+    given = os.environ.get("MUSUBI_POSTGRES")
+    if given:
+        return dict.fromkeys(roles.SERVICES, given)
+    return _running(folder, "MUSUBI_POSTGRES").postgres
+
+
+def kafka(folder: Path) -> Kafka:
+    """The broker: `MUSUBI_KAFKA`, else that of the running Musubi. Raises `CannotGoOn`."""
+    given = os.environ.get("MUSUBI_KAFKA")
+    if given:
+        return Kafka(given, "")
+    running = _running(folder, "MUSUBI_KAFKA")
+    return Kafka(running.kafka, running.incarnation)
+
+
+def _running(folder: Path, variable: str) -> run_file.Running:
+    running = run_file.find(folder)
+    if running is None:
+        raise CannotGoOn(f"Nothing runs in {folder}. Start it with `musubi up`, say where it runs (--folder), or set {variable}.")
+    return running
+
+
+def known(services: Sequence[str]) -> tuple[str, ...]:
+    """These services, or all; raises `CannotGoOn` for one that there is not."""
+    if unknown := sorted(set(services) - set(roles.SERVICES)):
+        raise CannotGoOn(f"There is no service {', '.join(unknown)}. There are {', '.join(roles.SERVICES)}.")
+    return tuple(services) or roles.SERVICES
+
+
+@asynccontextmanager
+async def opened(dsn: str, service: str, *, connections: int = 1) -> AsyncIterator[Database]:
+    """The database of a service while the block runs. Raises `CannotGoOn` where it does not answer or lacks its tables."""
+    database = Database(dsn, service, connections=connections)
+    try:
+        await database.open()
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CannotGoOn(
+            f"The database of {service} does not answer ({_first_line(error)}). Is PostgreSQL running and MUSUBI_POSTGRES right?"
+        ) from error
+    try:
+        yield database
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError) as error:
+        raise CannotGoOn(f"The tables of {service} are not up to date ({_first_line(error)}). Run `musubi migrate`.") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise CannotGoOn(
+            f"The role of MUSUBI_POSTGRES may not do this in {service} ({_first_line(error)}). Use the service's own."
+        ) from error
+    except TryAgain as error:
+        raise CannotGoOn(f"The database of {service} went away. What was under way is undone; run it again.") from error
+    finally:
+        await database.close()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def actor() -> str:
+    """Who acts: the operating system's user, as the audit names it."""
+    try:
+        return f"{getpass.getuser()} (command line)"
+    except (OSError, KeyError):  # a user without a name, as in some containers
+        return f"user {os.getuid()} (command line)"
