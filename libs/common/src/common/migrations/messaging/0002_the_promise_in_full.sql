@@ -7,16 +7,15 @@
 alter table outbox add column dense boolean not null default false;
 create index outbox_of_a_key on outbox (key, topic, sequence) where dense;
 
--- Up to where each partition was written in this life of the broker. An acknowledgement or an end below it means that the log was
--- shortened behind our back.
+-- Where each partition ended when last heard of in this life of the broker; a lower end means that the log was shortened behind our
+-- back. And the furthest that a reader may stand: what is written below that has to be written again (see `common.sending`).
 create table sent_until (
-    topic text not null,
-    part  integer not null,
-    next  bigint not null,
+    topic  text not null,
+    part   integer not null,
+    next   bigint not null,
+    beyond bigint not null,
     primary key (topic, part)
 );
--- The log was shortened, and readers may stand beyond its end: when all is sent, all has to be sent once more.
-alter table broker_life add column once_more boolean not null default false;
 
 -- Where `sent_until` stood at a time, hourly: what was stored well before it lies below it.
 create table sent_mark (
@@ -41,11 +40,15 @@ create table reader (
 -- Consumer side ------------------------------------------------------------------------------------------------------
 
 -- 'fetched': to be tried as if it had just arrived. 'skipped': somebody decided that it shall have no effect.
+-- An event is due at `next_try`. At 'infinity' it is dead, or stands behind another one, which will make it due (decision 0061).
 -- 'superseded' and 'skipped' rows hold nobody up and are kept to show what was wrong.
 alter table parked drop constraint parked_reason_check;
 alter table parked add constraint parked_reason_check
     check (reason in ('poison', 'gap', 'behind', 'fetched', 'superseded', 'skipped'));
 alter table parked add column original bytea;        -- the body as it arrived, where somebody edited it
+alter table parked add column part integer;          -- where its record stood in the log
+alter table parked add column "offset" bigint;
+alter table parked add column logged_at bigint;      -- the record's timestamp, milliseconds since 1970
 -- What rows have in common that one cure may mend: the field that breaks its contract (places in lists left out), or else the kind
 -- of error. Operators see and retry by it.
 alter table parked add column cause text not null generated always as (
@@ -58,6 +61,9 @@ create index parked_by_key on parked (grp, topic, key, sequence) where reason no
 create index parked_by_time on parked (grp, next_try) where reason not in ('superseded', 'skipped');
 
 alter table quarantine add column state text not null default 'waiting' check (state in ('waiting', 'retried', 'skipped'));
+alter table quarantine add column cause text not null generated always as (
+    case when reason like 'not JSON:%' then 'not JSON' else left(reason, 200) end
+) stored;
 alter table quarantine add column original jsonb;    -- key, headers and body (base64) as they arrived, where somebody edited them
 
 -- Who did what -------------------------------------------------------------------------------------------------------
