@@ -39,8 +39,8 @@ OWN_TOPICS = {
 TOPICS: dict[str, Topic] = {**registry.TOPICS, **OWN_TOPICS}
 """All topics of a house in which these services run: the product's and their own."""
 
-Trouble = Literal["", "poison", "deadlock"]
-"""In which way the handler fails, as long as the trouble is not in the table `cured`."""
+POISON, DEADLOCK = "poison-", "deadlock-"
+"""How the name of a trouble begins says in which way the handler fails, as long as the name is not in the table `cured`."""
 
 
 class Number(Fact):
@@ -48,7 +48,7 @@ class Number(Fact):
 
     key: str
     number: int
-    trouble: Trouble = ""
+    trouble: str = ""
 
     @property
     def subject(self) -> str:
@@ -99,9 +99,9 @@ async def record(arrived: Sequence[Arrived[Number]], tx: Transaction) -> None:
     troubles = {one.data.trouble for one in arrived if one.data.trouble}
     if troubles:
         troubles -= {row[0] for row in await tx.fetch("select trouble from cured")}
-    if "deadlock" in troubles:
+    if any(trouble.startswith(DEADLOCK) for trouble in troubles):
         await tx.execute("do $$ begin raise exception 'a deadlock' using errcode = '40P01'; end $$")
-    if "poison" in troubles:
+    if troubles:
         raise ValueError("poison")
 
 
@@ -112,7 +112,7 @@ class Item(Value):
     topic: Literal["faults.said", "faults.set"]
     key: str
     number: int
-    trouble: Trouble = ""
+    trouble: str = ""
 
 
 _items = TypeAdapter(list[Item])
