@@ -1,7 +1,7 @@
 """What happens to the events that arrive: one batch of raw records becomes one PostgreSQL transaction behind the gate.
 
 Correctness rests on one thing: a cursor moves by compare-and-set in the transaction of the effect. How records get here is the
-business of `common.subscription`.
+business of `common.subscription`. Parked events and replays come by `work_through` alone and so meet the same code as fresh ones.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import asyncpg
 from aiokafka import ConsumerRecord
 
-from common import cursors, gate, parked
+from common import cursors, dead_letters, gate, parked
 from common.contracts.registry import FACTS, TOPICS, Topic
 from common.contracts.values import Fact
 from common.cursors import Conflict, Fenced, Ownership, Partition
@@ -22,7 +22,7 @@ from common.decoding import decode, to_facts
 from common.errors import TryAgain
 from common.event_spans import EventSpans
 from common.gate import Halving, LaneKey
-from common.message import Broken, Event
+from common.message import Broken, Event, Record
 from common.postgres import Database
 from common.telemetry import Telemetry
 from common.transaction import Transaction
@@ -72,11 +72,12 @@ class Consumer:
         self.database = database
         self.group = group
         self.topics = sorted({kind.topic for kind in handlers})
+        self.types = frozenset(kind.type for kind in handlers)
         self._told = told
         self._facts = facts
         self._handled = {kind.type: kind for kind in handlers}
         self._handlers = {kind.type: handler for kind, handler in handlers.items()}
-        self._dense = frozenset(name for name in self.topics if topics[name].kind == "facts")
+        self.dense = frozenset(name for name in self.topics if topics[name].kind == "facts")
         self._before = before
         self._after_batch = after_batch
 
@@ -88,20 +89,17 @@ class Consumer:
         Raises for trouble of the outside world, with nothing changed; unless `patient`, such trouble in a handler counts as the
         fault of an event, and the guilty one is found and parked."""
         found = decode(records, self._facts)
-        with EventSpans(self._told, self.group, found.offsets) as spans:
+        with self.spans(found.records) as spans:
             async with self.database.transaction() as tx:
                 await cursors.fence(tx, self.group, owned, after)
                 moved = await cursors.advance(tx, self.group, gate.expected(found.events))
                 plan, lanes = await self._judge(tx, found.events, moved)
-                tx.handled_in(spans.begin(plan.run))
-                facts, refused = to_facts(plan.run, found.values, self._handled)
-                work = Halving(plan.run, self._dense, refused)
-                await self._work_through(work, facts, tx, patient=patient)
+                work = await self.work_through(tx, plan.run, spans, found.values, patient=patient)
                 waiting = plan.parked + work.parked
                 if waiting or lanes is not None:
-                    await self._settle(tx, moved, lanes, work.done, waiting)
+                    await self._settle(tx, moved, lanes, work.done, waiting, found.records)
                 if found.broken:
-                    await parked.quarantine(tx, self.group, owned.incarnation, found.broken)
+                    await self._quarantine(tx, owned.incarnation, found.broken)
             spans.parked(waiting)
         self._count(plan, work.done, waiting, found.broken)
         self._complain(waiting, found.broken)
@@ -118,37 +116,40 @@ class Consumer:
         if gate.all_moved(events, moved) and not await cursors.topics_with_parked(tx, self.group, topics):
             return gate.Plan(events), None
         lanes = await cursors.lanes(tx, self.group, {event[:2] for event in events}, moved)
-        return gate.sort(events, lanes, self._dense), lanes
+        return gate.sort(events, lanes, self.dense), lanes
 
-    async def _settle(
+    async def work_through(
         self,
         tx: Transaction,
-        moved: Mapping[LaneKey, gate.Move],
-        lanes: Mapping[LaneKey, gate.Lane] | None,
-        done: Sequence[Event],
-        waiting: Sequence[gate.Parked],
-    ) -> None:
-        """Where not all went as expected: move the cursors to what was really done, and keep what waits."""
-        if lanes is None:
-            lanes = {where: gate.Lane(move.before) for where, move in moved.items()}
-        reached = gate.reached(done)
-        await cursors.move(tx, self.group, gate.corrections(lanes, moved, reached))
-        if waiting:
-            await parked.park(tx, self.group, waiting)
-        if healed := self._healed(reached, lanes, waiting):
-            await parked.supersede(tx, self.group, healed)
+        events: Sequence[Event],
+        spans: EventSpans,
+        values: Mapping[int, Any] | None = None,
+        *,
+        patient: bool,
+    ) -> Halving:
+        """Read each body, hold it against its contract, run the handlers: all in savepoints of `tx`, until what can be done is
+        done. Fresh, fetched, retried and replayed events come by here alike; the gate and the cursors are the caller's business.
 
-    async def _work_through(self, work: Halving, facts: Mapping[int, Fact], tx: Transaction, *, patient: bool) -> None:
-        while events := work.next():
+        `values` are bodies that were read already, by `id(event)`. Returns what took effect and what has to wait, and why. Raises
+        for trouble of the outside world, unless not `patient`: then it counts as the fault of an event; a `Conflict` always."""
+        tx.handled_in(spans.begin(events))
+        facts, refused = to_facts(events, values or {}, self._handled)
+        work = Halving(events, self.dense, refused)
+        while run := work.next():
             try:
                 async with tx.savepoint(), asyncio.timeout(HANDLER_SECONDS):
-                    await self._handle(events, facts, tx)
+                    await self._handle(run, facts, tx)
             except Exception as error:
                 if outside_trouble(error) and (patient or isinstance(error, Conflict)):
                     raise
                 work.failed(repr(error)[:1000].replace("\x00", "�"))
             else:
                 work.succeeded()
+        return work
+
+    def spans(self, records: Mapping[int, Record] | None = None) -> EventSpans:
+        """The spans of one transaction's events, to be entered around it; `records` are by `id(event)`, where there are any."""
+        return EventSpans(self._told, self.group, records or {})
 
     async def _handle(self, events: Sequence[Event], facts: Mapping[int, Fact], tx: Transaction) -> None:
         if self._before is not None:
@@ -158,12 +159,37 @@ class Consumer:
             if handler is not None:  # else: of a topic that we read, but of no interest to us
                 await handler([Arrived(event, facts[id(event)]) for event in run], tx)
 
-    def _healed(
-        self, reached: Mapping[LaneKey, int], lanes: Mapping[LaneKey, gate.Lane], waiting: Sequence[gate.Parked]
-    ) -> dict[LaneKey, int]:
-        """State topics: the keys whose newer version took effect while an older one waited."""
+    async def _settle(
+        self,
+        tx: Transaction,
+        moved: Mapping[LaneKey, gate.Move],
+        lanes: Mapping[LaneKey, gate.Lane] | None,
+        done: Sequence[Event],
+        waiting: Sequence[gate.Parked],
+        records: Mapping[int, Record],
+    ) -> None:
+        """Where not all went as expected: move the cursors to what was really done, keep what waits, and look after what waited
+        before: a parked head before which nothing is missing any more, older versions of what took effect."""
+        if lanes is None:
+            lanes = {where: gate.Lane(move.before) for where, move in moved.items()}
+        reached = gate.reached(done)
+        await cursors.move(tx, self.group, gate.corrections(lanes, moved, reached))
+        if waiting:
+            new = await parked.park(tx, self.group, waiting, records)
+            for item in waiting:
+                if item.reason == "poison" and item.event[:3] in new:
+                    dead_letters.announce(tx, self.group, item, origin=dead_letters.origin_of(records[id(item.event)]))
+        if woken := gate.woken(lanes, waiting, reached, self.dense):
+            await parked.due_now(tx, self.group, woken)
         held = {item.event[:2] for item in waiting} | {where for where, lane in lanes.items() if lane.head is not None}
-        return {where: reached[where] for where in held if where[0] not in self._dense and where in reached}
+        if newer := [event for event in done if event[:2] in held and event.topic not in self.dense]:
+            await parked.supersede(tx, self.group, newer)
+
+    async def _quarantine(self, tx: Transaction, incarnation: str, broken: Sequence[Broken]) -> None:
+        new = await parked.quarantine(tx, self.group, incarnation, broken)
+        for item in broken:
+            if (item.record.topic, item.record.partition, item.record.offset) in new:
+                dead_letters.announce(tx, self.group, item)
 
     # what operators see ----------------------------------------------------------------------------------------------
     def _count(self, plan: gate.Plan, done: Sequence[Event], waiting: Sequence[gate.Parked], broken: Sequence[Broken]) -> None:

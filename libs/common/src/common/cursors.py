@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import asyncpg
+
 from common.gate import Lane, LaneKey, Move
 from common.message import Partition
 from common.transaction import Transaction
@@ -66,6 +68,21 @@ async def fence(tx: Transaction, group: str, owned: Ownership, after: Mapping[Pa
         raise Fenced(f"{result} of {len(parts)}")
 
 
+async def rewind(tx: Transaction, group: str, incarnation: str, generations: Mapping[Partition, int]) -> list[Partition]:
+    """Go on from 0 in these partitions, where they are still held under these generations; returns those."""
+    parts = sorted(generations)
+    rows = await tx.fetch(
+        """update consumer_offset as mine set next = 0
+        from unnest($3::text[], $4::int[], $5::bigint[]) as x(topic, part, generation)
+        where mine.grp = $1 and mine.incarnation = $2 and mine.topic = x.topic and mine.part = x.part
+          and mine.generation = x.generation
+        returning mine.topic, mine.part""",
+        group, incarnation, [part.topic for part in parts], [part.number for part in parts],
+        [generations[part] for part in parts],
+    )  # fmt: skip
+    return [Partition(topic, part) for topic, part in rows]
+
+
 async def advance(tx: Transaction, group: str, wanted: Mapping[LaneKey, Move]) -> dict[LaneKey, Move]:
     """Move the cursors that stand where they are expected to; returns those. The others are read, and judged one by one."""
     moved: dict[LaneKey, Move] = {}
@@ -123,7 +140,8 @@ async def _waiting(tx: Transaction, group: str, keys: Collection[LaneKey], known
     for topic in await topics_with_parked(tx, group, {topic for topic, _ in keys}):
         heads = await tx.fetch(
             """select key, min(sequence) from unnest($3::text[]) as x(key)
-            join parked p using (key) where p.grp = $1 and p.topic = $2 and p.reason not in ('superseded', 'skipped') group by key""",
+            join parked p using (key) where p.grp = $1 and p.topic = $2 and p.reason not in ('superseded', 'skipped')
+            group by key""",
             group, topic, [key for name, key in keys if name == topic],
         )  # fmt: skip
         found |= {(topic, key): Lane(known.get((topic, key), new).last, head) for key, head in heads}
@@ -142,6 +160,24 @@ async def move(tx: Transaction, group: str, moves: Mapping[LaneKey, Move]) -> No
         )  # fmt: skip
         if result != f"INSERT 0 {len(rows)}":
             raise Conflict(f"{result} instead of {len(rows)}")
+
+
+async def move_soon(tx: Transaction, group: str, moves: Mapping[LaneKey, Move]) -> None:
+    """Like `move`, but also raise `Conflict` where another transaction keeps a cursor for long. For who has run handlers already:
+    that other one may wait for what they locked, and each would wait for the other until PostgreSQL calls it a deadlock."""
+    await tx.execute("set local lock_timeout = '900ms'")  # deadlock_timeout is 1 s
+    try:
+        await move(tx, group, moves)
+    except asyncpg.LockNotAvailableError as error:
+        raise Conflict("the cursor is being moved by another transaction") from error
+    await tx.execute("set local lock_timeout to default")
+
+
+async def last(tx: Transaction, group: str, where: LaneKey) -> int:
+    """The last event of a key that took effect; 0 if none did."""
+    return await tx.fetchval(
+        "select last from inbox_cursor where grp = $1 and topic = $2 and key = $3", group, *where
+    ) or 0  # fmt: skip
 
 
 def _by_topic(moves: Mapping[LaneKey, Move]) -> dict[str, list[tuple[str, int, int]]]:

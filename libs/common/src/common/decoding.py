@@ -10,24 +10,26 @@ from typing import Any
 from pydantic import ValidationError
 
 from common.contracts.values import Fact
-from common.exact_json import from_json
+from common.exact_json import NotJson, from_json
 from common.gate import Place, Refusal
 from common.message import Broken, Event, Record, parse
 
 _SHOWN = 5
 """So many faults of one event are put into words; the rest is counted."""
 
+_UNREAD = object()
+
 
 @dataclass(slots=True)
 class Decoded:
     """What a batch of records holds: events with their values, and records that are none.
 
-    `values` and `offsets` are by `id(event)`, Python's own, which costs nothing and tells repeats apart."""
+    `values` and `records` are by `id(event)`, Python's own, which costs nothing and tells repeats apart."""
 
     events: list[Event] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     values: dict[int, Any] = field(default_factory=dict)
-    offsets: dict[int, int] = field(default_factory=dict)
+    records: dict[int, Record] = field(default_factory=dict)
 
 
 def decode(records: Iterable[Record], facts: Mapping[str, type[Fact]]) -> Decoded:
@@ -52,14 +54,16 @@ def decode(records: Iterable[Record], facts: Mapping[str, type[Fact]]) -> Decode
             continue
         found.events.append(event)
         found.values[id(event)] = value
-        found.offsets[id(event)] = record.offset
+        found.records[id(event)] = record
     return found
 
 
 def to_facts(
     events: Sequence[Event], values: Mapping[int, Any], facts: Mapping[str, type[Fact]]
 ) -> tuple[dict[int, Fact], dict[Place, Refusal]]:
-    """The facts of these events by `id(event)`, and what breaks its contract. Types that are not in `facts` are left out."""
+    """The facts of these events by `id(event)`, and what breaks its contract. Types that are not in `facts` are left out.
+
+    `values` are the bodies that were read already, by `id(event)`; any other body is read here."""
     good: dict[int, Fact] = {}
     refused: dict[Place, Refusal] = {}
     for event in events:
@@ -67,13 +71,16 @@ def to_facts(
         if fact is None:
             continue
         try:
-            data = fact.model_validate(values[id(event)])
+            value = values.get(id(event), _UNREAD)
+            data = fact.model_validate(from_json(event.body) if value is _UNREAD else value)
             if data.subject == event.key:
                 good[id(event)] = data
             else:
                 refused[event[:3]] = Refusal("", f"the key is {event.key}, but the data is about {data.subject}")
         except ValidationError as error:
             refused[event[:3]] = refusal(error)
+        except NotJson as error:
+            refused[event[:3]] = Refusal("", f"not JSON: {error}"[:256])
         except Exception as error:  # noqa: BLE001  a validator that stumbles over strange data must not stop the partition
             refused[event[:3]] = Refusal("", repr(error)[:256])
     return good, refused

@@ -8,23 +8,26 @@ from opentelemetry.trace import Span, SpanKind
 
 from common import telemetry
 from common.gate import Parked
-from common.message import Event
+from common.message import Event, Record
 from common.telemetry import Telemetry
 
 
 class EventSpans:
-    """Spans from the first handler to the commit; an error of the whole batch marks all. `offsets` are by `id(event)`."""
+    """Spans from the first handler to the commit; an error of the whole batch marks all.
 
-    def __init__(self, told: Telemetry, group: str, offsets: Mapping[int, int]) -> None:
+    `records` are by `id(event)`; an event that was parked has none."""
+
+    def __init__(self, told: Telemetry, group: str, records: Mapping[int, Record]) -> None:
         self._told = told
         self._group = group
-        self._offsets = offsets
+        self._records = records
         self._spans: dict[str, Span] = {}
 
     def begin(self, events: Iterable[Event]) -> dict[str, Span]:
         """Start the spans of the sampled ones; by event id."""
         for event in events:
             if telemetry.sampled(event.trace):
+                record = self._records.get(id(event))
                 self._spans[event.id] = self._told.start(
                     f"{telemetry.PROCESS} {event.topic}",
                     parent=event.trace,
@@ -37,9 +40,9 @@ class EventSpans:
                         telemetry.MESSAGING_GROUP: self._group,
                         telemetry.MESSAGING_MESSAGE_ID: event.id,
                         telemetry.MESSAGING_KAFKA_KEY: event.key,
-                        telemetry.MESSAGING_KAFKA_OFFSET: self._offsets[id(event)],
                         telemetry.EVENT_TYPE: event.type,
-                    },
+                    }
+                    | ({telemetry.MESSAGING_KAFKA_OFFSET: record.offset} if record else {}),
                 )
         return self._spans
 

@@ -196,6 +196,18 @@ def reached(done: Iterable[Event]) -> dict[LaneKey, int]:
     return {event[:2]: event.sequence for event in done}
 
 
+def woken(
+    lanes: Mapping[LaneKey, Lane], waiting: Iterable[Parked], done: Mapping[LaneKey, int], dense: Collection[str]
+) -> dict[LaneKey, int]:
+    """Dense topics: the parked heads before which nothing is missing any more, as a key came so far that its head is next."""
+    heads = {where: lanes[where].head for where in done if where[0] in dense and where in lanes}
+    for event, _, _ in waiting:
+        where = event[:2]
+        if where in done and where[0] in dense:
+            heads[where] = min(event.sequence, heads.get(where) or event.sequence)
+    return {where: head for where, head in heads.items() if head is not None and head == done[where] + 1}
+
+
 def runs(events: Sequence[Event]) -> list[list[Event]]:
     """Events grouped by topic and type for handlers that take lists, as few groups as keep every key in order."""
     groups: list[list[Event]] = []
