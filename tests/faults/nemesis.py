@@ -1,0 +1,110 @@
+"""Breaks the house from a seed, in every way it knows, some ways at the same time; each fault is bounded, mended and counted."""
+
+import asyncio
+import random
+import signal
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+from tests.faults import process_faults, world_faults
+from tests.faults.house import House
+from tests.faults.mail_faults import KINDS
+from tests.faults.strikes import Fault, Strike
+from tests.proxy import Mode
+
+
+class Choice(NamedTuple):
+    """A fault by the name under which it is counted, and how often it is drawn beside the others of its hand."""
+
+    kind: str
+    weight: float
+    fault: Fault
+
+
+KILLS = ("kill -9 at random", "kill -9 at a crash point", "kill -9 of all at once")
+"""The kinds that kill processes of ours."""
+BROKER_RESTARTS = ("Kafka killed and started again",)
+
+PROCESSES = [
+    Choice("kill -9 at random", 3, process_faults.killed_at_random),
+    Choice("kill -9 at a crash point", 8, process_faults.killed_at_a_point),
+    Choice("kill -9 of all at once", 0.4, process_faults.all_killed_at_once),
+    Choice("stopped and woken (SIGSTOP, SIGCONT)", 1.5, process_faults.stopped_and_woken),
+    Choice("ended politely (SIGTERM)", 0.5, process_faults.ended_politely),
+    Choice("a handler hung", 0.4, process_faults.handler_hung),
+]
+WORLD = [
+    Choice("PostgreSQL stopped at once and started again", 1, world_faults.postgres_stopped),
+    Choice("a session's process in PostgreSQL killed", 1, world_faults.postgres_session_killed),
+    Choice("sessions ended by PostgreSQL", 2, world_faults.sessions_ended),
+    *(
+        Choice(f"network to PostgreSQL: {mode}", 0.7, partial(world_faults.network_to_postgres, mode=mode))
+        for mode in (Mode.REFUSE, Mode.CUT, Mode.SILENT, Mode.SLOW)
+    ),
+]
+KAFKA = [
+    Choice(BROKER_RESTARTS[0], 1.5, world_faults.broker_killed),
+    Choice("Kafka stopped and woken", 0.7, world_faults.broker_frozen),
+    Choice("strangers joined a group and left", 1.5, world_faults.members_came_and_went),
+    Choice("somebody joined under a process's name", 0.7, world_faults.twin_came),
+    *(
+        Choice(f"network to Kafka: {mode}", 0.7, partial(world_faults.network_to_kafka, mode=mode))
+        for mode in (Mode.REFUSE, Mode.CUT, Mode.SILENT, Mode.SLOW)
+    ),
+]
+SMALL = [
+    Choice("a clock jumped", 2, process_faults.clock_jumped),
+    *(Choice(f"mail server: {mood}", 1, partial(world_faults.mail_server_moody, mood=mood)) for mood in KINDS),
+]
+
+
+class Nemesis:
+    """Three hands at work at once: on processes, on the world outside, on clocks and mail. What they draw comes from `seed`."""
+
+    def __init__(self, house: House, seed: int, *, pace: float = 1.0) -> None:
+        """`pace` 2 leaves pauses twice as long between the faults."""
+        self.counts: Counter[str] = Counter()
+        self.points: Counter[str] = Counter()
+        self.missed: Counter[str] = Counter()
+        """Faults that were tried and did not come to pass, such as a crash point that nobody came by."""
+        self._house = house
+        self._seed = seed
+        self._pace = pace
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Break and mend until `stop` is set; then mend everything. Bounded: each fault ends soon after `stop`."""
+        world = WORLD + (KAFKA if self._house.kind == "real" else [])
+        async with asyncio.TaskGroup() as hands:
+            hands.create_task(self._hand("processes", PROCESSES, stop, 0.5, 2.5 if self._house.kind == "real" else 6))
+            hands.create_task(self._hand("world", world, stop, 2, 6))
+            hands.create_task(self._hand("small", SMALL, stop, 1, 4))
+        await self.heal()
+
+    async def _hand(self, name: str, choices: Sequence[Choice], stop: asyncio.Event, least: float, most: float) -> None:
+        strike = Strike(self._house, random.Random(f"{self._seed} {name}"), stop, self.points)
+        # Every kind once, in a random order, before chance decides alone: a short campaign has them all.
+        first = strike.chance.sample(choices, len(choices))
+        while not stop.is_set():
+            await strike.wait(self._pace * strike.chance.uniform(least, most))
+            if stop.is_set():
+                return
+            choice = first.pop() if first else strike.chance.choices(choices, [one.weight for one in choices])[0]
+            came_to_pass = await choice.fault(strike)
+            (self.counts if came_to_pass else self.missed)[choice.kind] += 1
+            if came_to_pass and self._house.kind == "embedded" and choice.kind in KILLS:
+                self.counts["the embedded broker's log lost"] += 1
+
+    async def heal(self) -> None:
+        """Everything runs and no fault is left."""
+        house = self._house
+        house.mailbox.mood = ""
+        for proxy in (house.postgres_proxy, house.kafka_proxy):
+            if proxy is not None and proxy.mode is not Mode.PASS:
+                await proxy.become(Mode.PASS)
+        house.set_clock(0)
+        for watched in house.processes.values():
+            watched.once = []
+            watched.signal(signal.SIGCONT)
+        await house.ready(within=90)
