@@ -1,0 +1,49 @@
+"""The SQL of a replay: how far each key has come, what an operator decided, and holding keys still."""
+
+from collections.abc import Collection, Sequence
+
+from common.gate import LaneKey
+from common.transaction import Transaction
+
+
+async def lasts(tx: Transaction, group: str, topic: str, keys: Sequence[str]) -> dict[LaneKey, int]:
+    """The last event of each key that took effect; keys of which none did are left out."""
+    rows = await tx.fetch(
+        """select x.key, c.last from unnest($3::text[]) as x(key) cross join lateral
+        (select last from inbox_cursor where grp = $1 and topic = $2 and key = x.key offset 0) as c""",
+        group, topic, list(keys),
+    )  # fmt: skip
+    return {(topic, key): last for key, last in rows}
+
+
+async def hold(tx: Transaction, group: str, lanes: Collection[LaneKey]) -> dict[LaneKey, int]:
+    """The same, and nobody moves these cursors until the end of the transaction. In the order in which consumers take them."""
+    keys: dict[str, list[str]] = {}
+    for topic, key in lanes:
+        keys.setdefault(topic, []).append(key)
+    found: dict[LaneKey, int] = {}
+    for topic in sorted(keys):
+        rows = await tx.fetch(
+            """select key, last from inbox_cursor where grp = $1 and topic = $2 and key = any($3::text[])
+            order by key for update""",
+            group, topic, keys[topic],
+        )  # fmt: skip
+        found |= {(topic, key): last for key, last in rows}
+    return found
+
+
+async def decided(tx: Transaction, group: str, topics: Collection[str]) -> dict[LaneKey, list[tuple[int, int]]]:
+    """The events, from one number to another, of which an operator said that they shall have no effect, or another one than
+    they say: skipped, edited, or gone on without."""
+    rows = await tx.fetch(
+        """select topic, key, sequence, sequence from parked where grp = $1 and topic = any($2::text[]) and reason = 'skipped'
+        union select subject ->> 'topic', subject ->> 'key', (subject ->> 'sequence')::bigint, (subject ->> 'sequence')::bigint
+        from audit where action in ('edit', 'skip') and subject ->> 'topic' = any($2::text[]) and subject ? 'sequence'
+        union select subject ->> 'topic', subject ->> 'key', (subject ->> 'first')::bigint, (subject ->> 'last')::bigint
+        from audit where action = 'go-on' and subject ->> 'topic' = any($2::text[])""",
+        group, list(topics),
+    )  # fmt: skip
+    found: dict[LaneKey, list[tuple[int, int]]] = {}
+    for topic, key, first, last in rows:
+        found.setdefault((topic, key), []).append((first, last))
+    return found
