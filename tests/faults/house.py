@@ -183,7 +183,7 @@ async def _add_kafka(made: House, stack: AsyncExitStack) -> None:
 def _environment(made: House) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MUSUBI_")}
     return environment | {
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH")))),
         "MUSUBI_POSTGRES": made.postgres.dsn(DATABASE, port=made.postgres_proxy.port),
         "MUSUBI_KAFKA": made.kafka_proxy.address if made.kafka_proxy else "",
         "MUSUBI_MIGRATE": "true",
