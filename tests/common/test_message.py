@@ -90,8 +90,8 @@ def test_no_structured_body_makes_the_parser_raise(value: object) -> None:
 
 
 def test_headers_are_kept_byte_for_byte() -> None:
-    kept = json.loads(raw_headers([("a", b"\xff\x00"), ("b", None)]))
-    assert kept == [["a", "/wA="], ["b", None]]
+    kept = json.loads(raw_headers([("a", b"\xff\x00"), ("b", None), ("c", b"")]))
+    assert kept == [["a", "/wA="], ["b", None], ["c", ""]]
 
 
 def test_what_the_broker_would_refuse_is_refused_before() -> None:

@@ -237,4 +237,4 @@ def to_headers(event: Event) -> list[tuple[str, bytes]]:
 
 def raw_headers(headers: Sequence[tuple[str, bytes | None]]) -> bytes:
     """All headers of a record that is no event, byte for byte, as JSON with base64."""
-    return json.dumps([(name, value and base64.b64encode(value).decode()) for name, value in headers]).encode()
+    return json.dumps([(name, None if value is None else base64.b64encode(value).decode()) for name, value in headers]).encode()
