@@ -84,7 +84,7 @@ def read_event(item: Any) -> CloudEvent:
     """One item as a CloudEvent. Raises Rejected with everything that is wrong with its text and its attributes."""
     if not isinstance(item, dict):
         raise Rejected(faults=(fault("", "not_an_object"),))
-    faults = list(islice(chain(_faults_of_text(item), _faults_of_attributes(item)), MAX_FAULTS))
+    faults = list(islice(chain(faults_of_text(item), _faults_of_attributes(item)), MAX_FAULTS))
     time = _time(item.get("time"))
     if faults or time is None:
         raise Rejected(faults=tuple(faults))
@@ -127,7 +127,7 @@ def _object(pairs: list[tuple[str, Any]]) -> _Object:
     return found
 
 
-def _faults_of_text(item: Any) -> Iterator[Fault]:
+def faults_of_text(item: Any) -> Iterator[Fault]:
     """What JSON or the database cannot carry: NaN, endless numbers, half or control characters, repeated names, depth."""
     waiting: list[tuple[tuple[str | int, ...], Any]] = [((), item)]
     while waiting:

@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 
 from common import vocabulary
 from common.contracts import registry
-from common.contracts.values import Submission
+from common.contracts.values import Fact, Submission
 from common.errors import Fault
 
 _SAME_CODE = {
@@ -64,9 +64,9 @@ def fault(pointer: str, code: str, choices: Iterable[str] = (), /, **values: obj
 
 
 def faults_of(
-    error: ValidationError, item: object, kind: type[Submission], prefix: str = "/data", at_most: int = 50
+    error: ValidationError, item: object, kind: type[Submission | Fact], prefix: str = "/data", at_most: int = 50
 ) -> tuple[Fault, ...]:
-    """Every fault of a refused item, once each, in the order of the item's fields; `kind` is what it was validated as.
+    """Every fault of a refused item or fact, once each, in the order of its fields; `kind` is what it was validated as.
 
     `item` is what was validated: pydantic puts names of union branches into the places of its errors, and only the item
     tells these from its own keys."""
@@ -89,7 +89,9 @@ def faults_of(
     return tuple(found.values())
 
 
-def _fault(details: ErrorDetails, code: str, steps: list[str | int], item: object, kind: type[Submission], prefix: str) -> Fault:
+def _fault(
+    details: ErrorDetails, code: str, steps: list[str | int], item: object, kind: type[Submission | Fact], prefix: str
+) -> Fault:
     choices: Iterable[str] = ()
     value = details["input"]
     values: dict[str, object] = {"value": value, **details.get("ctx", {})}
@@ -111,7 +113,8 @@ def _fault(details: ErrorDetails, code: str, steps: list[str | int], item: objec
             steps = _place_of(str(values["code"]), steps, item)
             values["members"] = [t.code for t in vocabulary.technologies().values() if t.group == values["code"] and t.unit]
         case _ if code not in words():
-            code, values = "not_valid", {"service": kind.service}
+            service = kind.service if issubclass(kind, Submission) else registry.TOPICS[kind.topic].producer
+            code, values = "not_valid", {"service": service}
         case _ if at := words()[code].get("at"):
             steps = [*steps, at]
     return fault(prefix + pointer(steps), code, choices, **values)

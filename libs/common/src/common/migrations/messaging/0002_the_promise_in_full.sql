@@ -17,6 +17,9 @@ create table sent_until (
     primary key (topic, part)
 );
 
+-- Everything stored has to be marked unsent; done in portions, so this says that it has begun.
+alter table broker_life add column all_again boolean not null default false;
+
 -- Where `sent_until` stood at a time, hourly: what was stored well before it lies below it.
 create table sent_mark (
     at    timestamptz not null,
