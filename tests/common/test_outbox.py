@@ -138,19 +138,48 @@ async def test_what_could_never_be_sent_is_refused_at_once(database: Database) -
     assert await stored(database) == []
 
 
-async def test_a_new_life_of_the_broker_makes_everything_unsent_once(database: Database) -> None:
-    for _ in range(3):
+async def test_everything_or_a_topic_is_marked_unsent_in_portions(database: Database) -> None:
+    for number in range(3):
         async with database.transaction() as tx:
             tx.emit(rate("JPY"))
+            if number == 1:
+                tx.emit(notification("n"))
     async with database.connection() as connection:
-        assert await outbox.meet(connection, "first life") == 0  # nothing was sent to any other
         batches = await outbox.unsent(connection, 10)
-        await outbox.forget_unsent(connection, batches)
-        assert await outbox.meet(connection, "first life") == 0
-        assert await outbox.unsent(connection, 10) == []
-        assert await outbox.meet(connection, "second life") == 3
-        assert await outbox.unsent(connection, 10) == batches
-        assert await outbox.meet(connection, "second life") == 0
+        await connection.execute("update outbox set batch = 7000 where batch = $1", batches[2])
+        await connection.execute("delete from unsent")
+        assert await outbox.mark_unsent(connection, "notify.notifications") == 1
+        assert await outbox.unsent(connection, 10) == [batches[1]]
+        assert await outbox.mark_unsent(connection) == 2  # the one that waits already is not counted
+        assert await outbox.unsent(connection, 10) == [batches[0], batches[1], 7000]
+
+
+async def test_as_many_whole_batches_are_loaded_as_were_asked_for(database: Database) -> None:
+    for size in (2, 3, 1):
+        async with database.transaction() as tx:
+            for _ in range(size):
+                tx.emit(rate("JPY"))
+    async with database.connection() as connection:
+        batches = await outbox.unsent(connection, 10)
+        sizes = []
+        for most in (None, 1, 2, 3, 5, 6, 7):
+            loaded = await outbox.load(connection, batches, most)
+            sizes.append([len(events) for events in loaded.values()])
+    assert sizes == [[2, 3, 1], [2], [2], [2], [2], [2, 3], [2, 3, 1]]
+
+
+async def test_a_keys_events_can_be_read_again_only_where_every_one_counts(database: Database) -> None:
+    for _ in range(4):
+        async with database.transaction() as tx:
+            tx.emit(notification("n"))
+            tx.emit(rate("JPY"))
+    async with database.connection() as connection:
+        again = await outbox.range_of(connection, "notify.notifications", "n", 2, 3)
+        beyond = await outbox.range_of(connection, "notify.notifications", "n", 3, 9)
+        state = await outbox.range_of(connection, "catalog.exchange-rates", "JPY", 1, 4)
+    assert [event.sequence for event in again] == [2, 3]
+    assert [event.sequence for event in beyond] == [3, 4]
+    assert state == []
 
 
 async def test_json_columns_keep_every_digit(database: Database) -> None:

@@ -64,7 +64,8 @@ async def test_of_two_relays_one_leads_and_the_other_takes_over(postgres: str, a
             await until(lambda: one.relay.leading != other.relay.leading)
             await other.emit(rate("JPY"))
             await nothing_left(other)
-    assert [event.sequence for event in await sent(any_kafka)] == [1, 2]
+    # The second event may have been sent already by the leader that was cut off, and lost: it is sent twice, to lie beyond that.
+    assert list(dict.fromkeys(event.sequence for event in await sent(any_kafka))) == [1, 2]
 
 
 async def test_while_the_broker_is_away_events_wait_and_leave_in_order_when_it_is_back(postgres: str) -> None:

@@ -16,7 +16,8 @@ from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from common import dead_letters
-from common.message import Event, to_headers
+from common.message import Event, Partition, to_headers
+from common.sending import Written
 
 BATCH_BYTES = 512 * 1024
 
@@ -27,6 +28,10 @@ def partition_of(key: str, partitions: int) -> int:
     return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
 
 
+class PlaceUnknown(Exception):
+    """The broker has these records already, from a try whose answer was lost, and does not say where. Send them again."""
+
+
 class Publisher:
     """Publishes lists of events in order; a failed call may have sent some, so the caller sends all of them again."""
 
@@ -35,14 +40,26 @@ class Publisher:
         self._deadline = deadline
         self._producer: AIOKafkaProducer | None = None
 
-    async def publish(self, events: Sequence[Event]) -> None:
-        """Return when every event is acknowledged by the broker."""
+    async def publish(self, events: Sequence[Event]) -> dict[Partition, list[Written]]:
+        """Return when every event is acknowledged by the broker, and where each partition's requests lie, in order.
+
+        Raises what aiokafka raises, `TimeoutError`, or `PlaceUnknown`."""
         try:
             async with asyncio.timeout(self._deadline):
-                await self._send(self._producer or await self._open(), events)
+                return await self._send(self._producer or await self._open(), events)
         except BaseException:
             await self.close()
             raise
+
+    async def places(self, events: Sequence[Event]) -> list[Partition]:
+        """The partition that each event will go to."""
+        try:
+            async with asyncio.timeout(self._deadline):
+                counts = await _partitions(self._producer or await self._open(), events)
+        except BaseException:
+            await self.close()
+            raise
+        return [Partition(event.topic, partition_of(event.key, counts[event.topic])) for event in events]
 
     async def _open(self) -> AIOKafkaProducer:
         self._producer = AIOKafkaProducer(
@@ -56,8 +73,8 @@ class Publisher:
         await self._producer.start()
         return self._producer
 
-    async def _send(self, producer: AIOKafkaProducer, events: Sequence[Event]) -> None:
-        counts = {topic: len(await producer.partitions_for(topic)) for topic in {event.topic for event in events}}
+    async def _send(self, producer: AIOKafkaProducer, events: Sequence[Event]) -> dict[Partition, list[Written]]:
+        counts = await _partitions(producer, events)
         growing: dict[tuple[str, int], BatchBuilder] = {}
         closed: list[tuple[tuple[str, int], BatchBuilder]] = []
         for event in events:
@@ -70,23 +87,38 @@ class Publisher:
                 builder = growing[where] = producer.create_batch()
                 _add(builder, event)
         sent: list[Any] = []
-        for (topic, partition), builder in [*closed, *growing.items()]:
+        batches = [*closed, *growing.items()]
+        for (topic, partition), builder in batches:
             builder.close()
             sent.append(await producer.send_batch(builder, topic, partition=partition))
-        await asyncio.gather(*sent)
+        written: dict[Partition, list[Written]] = {}
+        for (where, builder), answer in zip(batches, await asyncio.gather(*sent), strict=True):
+            if answer.offset < 0:
+                raise PlaceUnknown(where)
+            written.setdefault(Partition(*where), []).append(Written(answer.offset, answer.offset + builder.record_count()))
+        return written
 
     async def close(self) -> None:
         """Drop the producer without waiting for what it still holds."""
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        with contextlib.suppress(Exception):  # it may be half started
-            async with asyncio.timeout(2):
-                sender = producer._sender  # stop() would flush first, and hang; there is no public way to abort
-                if sender is not None:
-                    await sender.close()
-                producer._closed = True
-                await producer.client.close()
+        if producer is not None:
+            await drop(producer)
+
+
+async def drop(producer: AIOKafkaProducer) -> None:
+    """End a producer at once, whatever it still holds and whatever state it is in."""
+    with contextlib.suppress(Exception):  # it may be half started
+        async with asyncio.timeout(2):
+            sender = producer._sender  # stop() would flush first, and hang; there is no public way to abort
+            if sender is not None:
+                await sender.close()
+            producer._closed = True
+            await producer.client.close()
+
+
+async def _partitions(producer: AIOKafkaProducer, events: Sequence[Event]) -> dict[str, int]:
+    """How many partitions each of the events' topics has."""
+    return {topic: len(await producer.partitions_for(topic)) for topic in {event.topic for event in events}}
 
 
 def _add(builder: BatchBuilder, event: Event) -> bool:

@@ -2,48 +2,59 @@
 
 The lock that makes it the leader lives on one session, which is never silent for long and which PostgreSQL ends if it is: so a
 process whose network was cut loses the lead. After a commit the events are handed over in memory; that only spares the read,
-the table `unsent` decides order and completeness.
+the table `unsent` decides order and completeness. What has to be sent again after the broker lost something, `Sending` decides.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 
 import asyncpg
-from opentelemetry.trace import Span, SpanKind
 
-from common import outbox, telemetry
+from common import outbox, sending_store
 from common.broker import Broker
-from common.message import Event
+from common.control import Progress, Resend
+from common.message import Event, Partition
 from common.outbox import Batch
 from common.postgres import CONNECT_SECONDS, server_settings
-from common.publisher import Publisher
+from common.sender import Places, Sender
+from common.sending import Sending
 from common.telemetry import Telemetry
+from common.window import Window
 
 RELAY_LOCK = 0x6D757362
 SESSION_SECONDS = 10
 """PostgreSQL ends a leader's session that is silent for so long; the publisher's deadline is shorter."""
-_AT_ONCE = 8
+_FEWEST_BATCHES, _MOST_BATCHES, _MANY_EVENTS = 8, 256, 2_000
+"""How much is sent in one go: more batches as long as they are small, one after a failure."""
 _KEPT_EVENTS = 16_000
 """So many events at most are kept in memory for sending; the rest is read back."""
-_POLL_ALONE, _POLL_SHARED = 0.5, 0.05
-_SHARED_FOR = 30.0
+_KEPT_CALLS = 500
+_FILLED_AT_MOST = 50_000
+_POLL_ALONE, _POLL_SHARED, _SHARED_FOR = 0.5, 0.05, 30.0
 _CHECK_EVERY = 10.0
 
 
 class Relay:
     """The relay of one service in one process."""
 
-    def __init__(self, dsn: str, schema: str, broker: Broker, told: Telemetry) -> None:
+    def __init__(self, dsn: str, schema: str, broker: Broker, told: Telemetry, *, window: Window | None = None) -> None:
+        """`window` is for a broker that throws unread records away. It has to be told by `heard`, or it waits once it is full."""
         self._dsn = dsn
         self._schema = schema
         self._broker = broker
         self._told = told
-        self._publisher = Publisher(broker.bootstrap)
+        self._window = window
+        self._sender = Sender(broker.bootstrap, told, window)
+        self._sending = Sending()
         self._fresh: dict[int, Sequence[Event]] = {}
+        self._begun: tuple[int, int] | None = None  # a batch, and how many of its events are sent, where the window was full
+        self._at_once = _FEWEST_BATCHES
+        self._progress: dict[str, Progress] = {}
+        self._calls: dict[Resend, None] = {}
+        self._marked: set[str] = set()  # topics that are being sent again as a whole
         self._wake = asyncio.Event()
         self._shared_until = 0.0
         self._checked_at = 0.0
-        self._incarnation = ""
         self.leading = False
 
     def announce(self, batch: Batch) -> None:
@@ -52,17 +63,34 @@ class Relay:
             self._fresh[batch.number] = batch.events
         self._wake.set()
 
+    def heard(self, progress: Progress) -> None:
+        """A group says how far it is."""
+        self._progress[progress.group] = progress
+        if self._window is not None and progress.incarnation == self._sending.incarnation:
+            self._window.heard(progress.group, progress.next)
+            self._wake.set()
+
+    def asked(self, resend: Resend) -> None:
+        """Somebody misses events. If another process leads, it has heard this, too."""
+        if self.leading and len(self._calls) < _KEPT_CALLS:
+            self._calls[resend] = None
+            self._wake.set()
+
+    # leading ---------------------------------------------------------------------------------------------------------
     async def run(self) -> None:
         """Lead whenever the lock is free; survive everything but cancellation."""
-        try:
-            while True:
-                try:
-                    await self._lead()
-                except Exception as error:  # noqa: BLE001  asyncpg's InternalClientError is in no family
-                    self._told.log.warning("relay starts again", extra={"error": repr(error)[:256]})
-                    await asyncio.sleep(0.5)
-        finally:
-            await self._publisher.close()
+        clock, failures = asyncio.get_running_loop().time, 0
+        while True:
+            begun = clock()
+            try:
+                await self._lead()
+            except Exception as error:  # noqa: BLE001  asyncpg's InternalClientError is in no family
+                self._at_once = 1
+                failures = 1 if clock() - begun > 2 * _CHECK_EVERY else failures + 1
+                if failures & (failures - 1) == 0 or failures % 64 == 0:  # 1, 2, 4, 8… and about once a minute
+                    said = {"in_a_row": failures, "error": repr(error)[:256]}
+                    self._told.log.warning("relay starts again", extra=said)
+                await asyncio.sleep(min(0.25 * failures, 1.0))
 
     async def _lead(self) -> None:
         session = server_settings(self._schema) | {"idle_session_timeout": f"{SESSION_SECONDS}s"}
@@ -75,30 +103,60 @@ class Relay:
                 self._schema,
             ):
                 await asyncio.sleep(1)
-            await self._meet_broker(connection)
+            self._sending = await sending_store.known(connection)
+            if await sending_store.all_again(connection):  # the leader before us was cut off while it marked
+                await self._mark_everything(connection, "begun before")
+            await self._meet_broker(connection, in_doubt=True)
             self.leading = True
             self._told.metrics.leading.set(1)
             while True:
+                if self._calls:
+                    await self._answer_calls(connection)
                 if not await self.send_some(connection):
                     await self._wait()
-                    if asyncio.get_running_loop().time() - self._checked_at > _CHECK_EVERY:
-                        await self._meet_broker(connection)
+                if asyncio.get_running_loop().time() - self._checked_at > _CHECK_EVERY:
+                    await self._meet_broker(connection)
         finally:
             self.leading = False
             self._told.metrics.leading.set(0)
             self._fresh.clear()
+            self._calls.clear()
+            self._marked.clear()
+            self._begun = None
             connection.terminate()
+            await self._sender.close()  # what is under way must not arrive under another's lead
 
-    async def _meet_broker(self, connection: asyncpg.Connection) -> None:
-        incarnation = await self._broker.incarnation()
+    async def _meet_broker(self, connection: asyncpg.Connection, *, in_doubt: bool = False) -> None:
+        """Ask the broker who it is and how long its log is; note how far the readers are.
+
+        `in_doubt`: the oldest unsent events may lie in its log already, sent by us or by the leader before, unacknowledged."""
+        doubtful: Mapping[Partition, int] = {}
+        if in_doubt:
+            doubtful = await self._sender.count(_events_of(await self._oldest(connection, _MOST_BATCHES, 2 * _MANY_EVENTS)))
+        known = self._sending.incarnation
+        incarnation, ends = await self._broker.look({*self._sending.until, *doubtful}, known)
         self._checked_at = asyncio.get_running_loop().time()
-        if self._incarnation and incarnation != self._incarnation:
-            await self._publisher.close()  # its numbering belongs to the broker before
-        self._incarnation = incarnation
-        again = await outbox.meet(connection, incarnation)
+        if known and incarnation != known:
+            await self._sender.close()  # its numbering belongs to the broker before
+            if self._window is not None:
+                self._window.forget()
+        # To a life that is not noted nothing was sent: whoever meets it notes it first.
+        again = self._sending.meet(incarnation, ends, doubtful if incarnation == known else {})
+        await sending_store.met(connection, self._sending, all_again=again)
         if again:
-            self._told.log.warning("the broker's log is new: everything is sent again", extra={"batches": again})
+            await self._mark_everything(connection, "its log is shorter" if incarnation == known else "its log is new")
         self._told.metrics.unsent.set(await outbox.count_unsent(connection))
+        ours = {part.topic for part in self._sending.until}
+        while self._progress:
+            _, said = self._progress.popitem()
+            next_ = {part: offset for part, offset in said.next.items() if part.topic in ours}
+            await sending_store.note_reader(connection, said.group, said.incarnation, next_)
+
+    async def _mark_everything(self, connection: asyncpg.Connection, why: str) -> None:
+        self._begun = None
+        marked = await outbox.mark_unsent(connection)
+        await sending_store.everything_is_marked(connection)
+        self._told.log.warning("everything is sent to the broker again", extra={"why": why, "batches": marked})
 
     async def _wait(self) -> None:
         """Until something was committed here, or for a short while: another process may commit too, and then we look often."""
@@ -109,51 +167,98 @@ class Relay:
         except TimeoutError:
             pass
 
-    async def send_some(self, connection: asyncpg.Connection) -> int:
-        """Send the oldest unsent batches and forget them; returns how many batches."""
+    # sending ---------------------------------------------------------------------------------------------------------
+    async def send_some(self, connection: asyncpg.Connection) -> bool:
+        """Send the oldest unsent batches and forget them; False if there is nothing to do just now."""
         self._wake.clear()
-        batches = await outbox.unsent(connection, _AT_ONCE)
+        batches = await self._oldest(connection, self._at_once, _MANY_EVENTS)
         if not batches:
-            return 0
-        elsewhere = [batch for batch in batches if batch not in self._fresh]
+            self._marked.clear()
+            return False
+        events = _events_of(batches)
+        amount, places = await self._sender.send(events)
+        if not await self._lie_well(connection, events[:amount], places):
+            return True
+        sent: list[int] = []
+        for number, batch in batches.items():
+            if len(batch) > amount:
+                self._begun = (number, self._already(number) + amount)
+                break
+            amount -= len(batch)
+            sent.append(number)
+        if sent or places:
+            await sending_store.sent(connection, sent, self._sending, places)
+        for number in sent:
+            self._fresh.pop(number, None)
+        self._at_once = min(self._at_once * 2, _MOST_BATCHES)
+        return bool(sent or places)
+
+    async def _oldest(self, connection: asyncpg.Connection, most: int, many: int) -> dict[int, Sequence[Event]]:
+        """The first unsent batches, so many at most and until there are many events; without those of a batch that are sent."""
+        numbers = await outbox.unsent(connection, most)
+        elsewhere = [number for number in numbers if number not in self._fresh]
         stored: Mapping[int, Sequence[Event]] = {}
         if elsewhere:
             self._shared_until = asyncio.get_running_loop().time() + _SHARED_FOR
-            stored = await outbox.load(connection, elsewhere)
-        events = [event for batch in batches for event in self._fresh.get(batch) or stored.get(batch, ())]
-        await self._publish(events)
-        await outbox.forget_unsent(connection, batches)
-        for batch in batches:
-            self._fresh.pop(batch, None)
-        return len(batches)
+            stored = await outbox.load(connection, elsewhere, many)
+        found: dict[int, Sequence[Event]] = {}
+        amount = 0
+        for number in numbers:
+            events = self._fresh[number] if number in self._fresh else stored.get(number)
+            if events is None or amount >= many:
+                break
+            amount += len(events)
+            found[number] = events[self._already(number) :]
+        return found
 
-    async def _publish(self, events: list[Event]) -> None:
-        spans: list[Span] = []
-        for number, event in enumerate(events):
-            if telemetry.sampled(event.trace):
-                span = self._told.start(
-                    f"{telemetry.SEND} {event.topic}", parent=event.trace, kind=SpanKind.PRODUCER, attributes=_attributes(event)
+    def _already(self, number: int) -> int:
+        return self._begun[1] if self._begun and self._begun[0] == number else 0
+
+    async def _lie_well(self, connection: asyncpg.Connection, events: Sequence[Event], places: Places) -> bool:
+        """Where readers may stand beyond them, send them again until none can. False if everything has to be sent again."""
+        outcome = self._sending.acknowledged(places)
+        while outcome.wanting and not outcome.everything:
+            if max(outcome.wanting.values()) > _FILLED_AT_MOST:
+                self._told.log.error(
+                    "the log lost so much that only readers can notice", extra={"records": [*outcome.wanting.values()]}
                 )
-                spans.append(span)
-                events[number] = event._replace(trace=telemetry.traceparent(span))
-        try:
-            await self._publisher.publish(events)
-        except BaseException as error:
-            for span in spans:
-                telemetry.fail(span, error)
-            raise
-        finally:
-            for span in spans:
-                span.end()
+                self._sending.beyond |= {part: self._sending.until[part] for part in outcome.wanting}
+                return True
+            places = await self._sender.send_again(events, outcome.wanting)
+            outcome = self._sending.acknowledged(places)
+            await sending_store.sent(connection, [], self._sending, places)
+        if outcome.everything:
+            await sending_store.met(connection, self._sending, all_again=True)
+            await self._mark_everything(connection, "its log became shorter")
+        return not outcome.everything
+
+    async def _answer_calls(self, connection: asyncpg.Connection) -> None:
+        """Send again what readers miss."""
+        for resend in list(self._calls):
+            if not resend.key:
+                if resend.topic in self._marked:
+                    continue  # its turn comes when what is under way has left
+                self._marked.add(resend.topic)
+                self._begun = None
+                await outbox.mark_unsent(connection, resend.topic)
+                self._told.log.warning("a topic is sent again", extra={"topic": resend.topic})
+            else:
+                events = await outbox.range_of(connection, *resend)
+                amount, places = await self._sender.send(events)
+                if amount < len(events):
+                    return  # no room just now
+                if events and await self._lie_well(connection, events, places):
+                    await sending_store.sent(connection, [], self._sending, places)
+                self._count_resent(resend, amount)
+            del self._calls[resend]
+
+    def _count_resent(self, resend: Resend, amount: int) -> None:
+        missing = min(resend.last - resend.first + 1, outbox.MOST_OF_A_KEY) - amount
+        self._told.metrics.resent.labels("sent").inc(amount)
+        if missing > 0:
+            self._told.metrics.resent.labels("gone").inc(missing)
+            self._told.log.warning("asked to send again what is not there", extra=resend._asdict() | {"missing": missing})
 
 
-def _attributes(event: Event) -> dict[str, str | int]:
-    return {
-        telemetry.MESSAGING_SYSTEM: "kafka",
-        telemetry.MESSAGING_OPERATION_NAME: telemetry.SEND,
-        telemetry.MESSAGING_OPERATION_TYPE: telemetry.SEND,
-        telemetry.MESSAGING_DESTINATION: event.topic,
-        telemetry.MESSAGING_MESSAGE_ID: event.id,
-        telemetry.MESSAGING_KAFKA_KEY: event.key,
-        telemetry.EVENT_TYPE: event.type,
-    }
+def _events_of(batches: Mapping[int, Sequence[Event]]) -> list[Event]:
+    return [event for batch in batches.values() for event in batch]

@@ -45,7 +45,10 @@ ROLLED_BACK_TOTAL = "musubi_batches_rolled_back"
 LAG_SECONDS = "musubi_lag_seconds"
 OUTBOX_UNSENT = "musubi_outbox_unsent_batches"
 RELAY_LEADING = "musubi_relay_leading"
+RESENT_TOTAL = "musubi_events_resent"
 DUTIES_TOTAL = "musubi_duties"
+PARKED = "musubi_parked_events"
+RETRIED_TOTAL = "musubi_parked_events_retried"
 
 
 def traceparent(span: Span) -> bytes:
@@ -93,6 +96,9 @@ class Metrics:
         self.lag = Gauge(LAG_SECONDS, "Age of the last batch, 0 when all is read", ["topic"], registry=registry)
         self.unsent = Gauge(OUTBOX_UNSENT, "Batches of the outbox that wait to be sent", registry=registry)
         self.leading = Gauge(RELAY_LEADING, "1 where this process sends the service's outbox", registry=registry)
+        self.resent = Counter(RESENT_TOTAL, "Events that a reader missed: sent again, or gone", ["outcome"], registry=registry)
+        self.parked = Gauge(PARKED, "Events that wait, by reason; looked at twice a minute", ["reason"], registry=registry)
+        self.retried = Counter(RETRIED_TOTAL, "Parked events looked at again", ["topic", "outcome"], registry=registry)
         self.duties = Counter(DUTIES_TOTAL, "Duties whose time had come", ["kind", "outcome"], registry=registry)
 
 

@@ -1,0 +1,182 @@
+"""What services tell each other about the sending itself: how far a group has come, and what shall be sent again.
+
+Two topics without a gate, on which the last word wins (decision 0062). They only hasten: without them nothing is lost, it takes
+effect later. So every word is said as well as can be, within a deadline, and trouble with the broker is never the caller's.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from common.broker import Broker
+from common.contracts.registry import PROGRESS, RESEND, TOPICS, Topic
+from common.exact_json import from_json, to_json
+from common.message import Partition
+from common.publisher import drop
+from common.telemetry import Telemetry
+
+SAY_SECONDS = 2.0
+"""So long one word may take; then it is dropped, and for as long nothing more is said."""
+_AGAIN_SECONDS = 1.0
+_TOPICS_MISSING_SECONDS = 15.0
+_STUCK_SECONDS = 60.0
+"""Groups speak every few seconds; if nothing is heard for so long, the client may be the one that hangs: a new one."""
+_WORDS_BEFORE = 100
+"""So many of the last words are heard at the start, for what was said while we were away."""
+
+
+class Progress(NamedTuple):
+    """How far a group has come in one life of the broker: in each partition the offset that it reads next."""
+
+    group: str
+    incarnation: str
+    next: dict[Partition, int]
+
+
+class Resend(NamedTuple):
+    """Somebody misses events: sequences `first` to `last` of a key, or with key "" all of the topic."""
+
+    topic: str
+    key: str
+    first: int
+    last: int
+
+
+class Sender(Protocol):
+    """Whom it concerns: the relay."""
+
+    def heard(self, progress: Progress) -> None: ...
+    def asked(self, resend: Resend) -> None: ...
+
+
+class Control:
+    """Says and hears these words for one service in one process."""
+
+    def __init__(
+        self, broker: Broker, service: str, sender: Sender, told: Telemetry, *, topics: Mapping[str, Topic] = TOPICS
+    ) -> None:
+        """`topics` says who produces what: a service is asked only for its own."""
+        self._broker = broker
+        self._sender = sender
+        self._told = told
+        self._own = frozenset(name for name, topic in topics.items() if topic.is_produced_by(service))
+        self._producer: AIOKafkaProducer | None = None
+        self._saying = asyncio.Lock()
+        self._silent_until = 0.0
+        self._life = ""
+        self._next: dict[TopicPartition, int] = {}
+
+    # saying ----------------------------------------------------------------------------------------------------------
+    async def report(self, progress: Progress) -> None:
+        """Say how far a group is."""
+        next_: dict[str, dict[str, int]] = {}
+        for part, offset in progress.next.items():
+            next_.setdefault(part.topic, {})[str(part.number)] = offset
+        word = {"group": progress.group, "incarnation": progress.incarnation, "next": next_}
+        await self._say(PROGRESS, progress.group, word)
+
+    async def ask(self, resend: Resend) -> None:
+        """Ask the producer of a topic to send something again."""
+        await self._say(RESEND, resend.topic, resend._asdict())
+
+    async def _say(self, topic: str, key: str, word: Any) -> None:
+        if time.monotonic() < self._silent_until:
+            return
+        async with self._saying:
+            try:
+                async with asyncio.timeout(SAY_SECONDS):
+                    producer = self._producer or await self._open()
+                    await producer.send_and_wait(topic, to_json(word), key=key.encode(), partition=0)
+            except Exception as error:  # noqa: BLE001  it is only a word
+                self._silent_until = time.monotonic() + SAY_SECONDS
+                self._told.log.info("control word not said", extra={"topic": topic, "error": repr(error)[:256]})
+                await self._close_producer()
+            except BaseException:
+                await self._close_producer()
+                raise
+
+    async def _open(self) -> AIOKafkaProducer:
+        self._producer = AIOKafkaProducer(bootstrap_servers=self._broker.bootstrap, acks=1, linger_ms=0)
+        await self._producer.start()
+        return self._producer
+
+    async def _close_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await drop(producer)
+
+    # hearing ---------------------------------------------------------------------------------------------------------
+    async def run(self) -> None:
+        """Hear until cancelled; survives everything else."""
+        failures = 0
+        try:
+            while True:
+                begun = time.monotonic()
+                try:
+                    await self._hear()
+                except Exception as error:  # noqa: BLE001  whatever it is, the broker will be back
+                    failures = 1 if time.monotonic() - begun > 60 else failures + 1
+                    if failures & (failures - 1) == 0:  # 1, 2, 4, 8…
+                        self._told.log.info("control topics not heard", extra={"in_a_row": failures, "error": repr(error)[:256]})
+                    await asyncio.sleep(_AGAIN_SECONDS)
+        finally:
+            await self._close_producer()
+
+    async def _hear(self) -> None:
+        life = await self._broker.incarnation()
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._broker.bootstrap, fetch_max_wait_ms=200, enable_auto_commit=False)
+        try:
+            async with asyncio.timeout(10):
+                await consumer.start()
+                parts = [TopicPartition(PROGRESS, 0), TopicPartition(RESEND, 0)]
+                missing = {PROGRESS, RESEND} - await consumer.topics()
+                if not missing:
+                    await self._begin(consumer, parts, life)
+            if missing:  # asking for them by name might create them, in another shape
+                self._told.log.info("control topics are missing", extra={"topics": sorted(missing)})
+                await asyncio.sleep(_TOPICS_MISSING_SECONDS)
+                return
+            heard_at = time.monotonic()
+            while time.monotonic() - heard_at < _STUCK_SECONDS:
+                for part, records in (await consumer.getmany(timeout_ms=1000)).items():
+                    heard_at = time.monotonic()
+                    for record in records:
+                        self._take(part.topic, record.value)
+                        self._next[part] = record.offset + 1
+        finally:
+            await _leave(consumer)
+
+    async def _begin(self, consumer: AIOKafkaConsumer, parts: list[TopicPartition], life: str) -> None:
+        """Go on where we were in this life of the broker, else near the end."""
+        if life != self._life:
+            self._life = life
+            self._next.clear()
+        consumer.assign(parts)
+        first: Any = await consumer.beginning_offsets(parts)
+        ends: Any = await consumer.end_offsets(parts)
+        for part in parts:
+            wanted = min(self._next.get(part, ends[part] - _WORDS_BEFORE), ends[part])
+            consumer.seek(part, max(first[part], wanted))
+
+    def _take(self, topic: str, value: bytes | None) -> None:
+        try:
+            word: Any = from_json(value or b"")
+            if topic == PROGRESS:
+                next_ = {Partition(name, int(n)): int(at) for name, found in word["next"].items() for n, at in found.items()}
+                self._sender.heard(Progress(str(word["group"]), str(word["incarnation"]), next_))
+            elif word["topic"] in self._own:
+                self._sender.asked(Resend(word["topic"], str(word["key"]), int(word["first"]), int(word["last"])))
+        except Exception as error:  # noqa: BLE001  anybody may write there
+            self._told.log.warning("no control word", extra={"topic": topic, "error": repr(error)[:256]})
+
+
+async def _leave(consumer: AIOKafkaConsumer) -> None:
+    """aiokafka's stop may wait for ever."""
+    try:
+        async with asyncio.timeout(2):
+            await consumer.stop()
+    except Exception:  # noqa: BLE001
+        await asyncio.wait_for(consumer._client.close(), 2)
