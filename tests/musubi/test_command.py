@@ -17,7 +17,13 @@ def musubi(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("command", [[], ["up"], ["demo"], ["publish"], ["links"], ["status"], ["migrate"], ["topics", "apply"]])
+COMMANDS = (
+    "up", "demo", "publish", "links", "status", "migrate", "topics apply", "parked list", "parked show", "parked retry",
+    "parked retry-all", "parked edit", "parked skip", "audit verify", "replay",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [[], *(name.split() for name in COMMANDS)])
 def test_help_imports_nothing_slow(command: list[str]) -> None:
     script = f"""
 import sys

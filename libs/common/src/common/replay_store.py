@@ -40,7 +40,10 @@ async def decided(tx: Transaction, group: str, topics: Collection[str]) -> dict[
         union select subject ->> 'topic', subject ->> 'key', (subject ->> 'sequence')::bigint, (subject ->> 'sequence')::bigint
         from audit where action in ('edit', 'skip') and subject ->> 'topic' = any($2::text[]) and subject ? 'sequence'
         union select subject ->> 'topic', subject ->> 'key', (subject ->> 'first')::bigint, (subject ->> 'last')::bigint
-        from audit where action = 'go-on' and subject ->> 'topic' = any($2::text[])""",
+        from audit where action = 'go-on' and subject ->> 'topic' = any($2::text[])
+        union select event ->> 0, event ->> 1, (event ->> 2)::bigint, (event ->> 2)::bigint
+        from audit, jsonb_array_elements(subject -> 'event') as event
+        where action = 'edit' and subject ->> 'topic' = any($2::text[]) and subject ? 'event'""",
         group, list(topics),
     )  # fmt: skip
     found: dict[LaneKey, list[tuple[int, int]]] = {}

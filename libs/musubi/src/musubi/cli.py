@@ -3,12 +3,14 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+from musubi import operating
+from musubi.options import command, folder, verbs
 
 PORT = 8600
 LOOPBACK = "127.0.0.1"
-Command = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,56 +46,45 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    up = _command(commands, "up", _up, "run everything on this machine, until Ctrl-C")
+    up = command(commands, "up", _up, "run everything on this machine, until Ctrl-C")
     _where_to_run(up)
 
-    demo = _command(commands, "demo", _demo, "the same with real examples, and print what happened")
+    demo = command(commands, "demo", _demo, "the same with real examples, and print what happened")
     _where_to_run(demo)
     demo.add_argument("--examples", type=Path, metavar="FOLDER", help="where the example files are")
     demo.add_argument("--once", action="store_true", help="in a fresh temporary folder on free ports; clean up and exit")
     demo.add_argument("--json", action="store_true", help="with --once: print one JSON object")
 
-    publish = _command(commands, "publish", _publish, "publish a file of CloudEvents (JSON or NDJSON)")
+    publish = command(commands, "publish", _publish, "publish a file of CloudEvents (JSON or NDJSON)")
     publish.add_argument("file", metavar="FILE", help='the file, or "-" for standard input')
     publish.add_argument("--json", action="store_true", help="print the results as JSON lines")
     publish.add_argument("--url", help="where Musubi answers, if not on this machine (or MUSUBI_URL)")
     publish.add_argument("--key", help="the API key (or MUSUBI_KEY, which other users of this machine cannot see)")
-    _folder(publish)
+    folder(publish)
 
-    links = _command(commands, "links", _links, "print new one-time sign-in links of the running Musubi")
+    links = command(commands, "links", _links, "print new one-time sign-in links of the running Musubi")
     links.add_argument("--json", action="store_true", help="print one JSON object")
-    _folder(links)
+    folder(links)
 
-    status = _command(commands, "status", _status, "say whether Musubi runs here, and how it is")
+    status = command(commands, "status", _status, "say whether Musubi runs here, and how it is")
     status.add_argument("--json", action="store_true", help="print one JSON object")
-    _folder(status)
+    folder(status)
 
-    migrate = _command(commands, "migrate", _migrate, "bring the database of MUSUBI_POSTGRES up to date")
+    migrate = command(commands, "migrate", _migrate, "bring the database of MUSUBI_POSTGRES up to date")
     migrate.add_argument("services", nargs="*", metavar="SERVICE", help="only these (default: all)")
 
-    topics = _command(commands, "topics", None, "the topics of a real Kafka")
-    verbs = topics.add_subparsers(metavar="VERB", required=True)
-    apply = _command(verbs, "apply", _topics_apply, "create what is missing on MUSUBI_KAFKA")
+    operating.add(commands)
+
+    topics = command(commands, "topics", None, "the topics of a real Kafka")
+    apply = command(verbs(topics), "apply", _topics_apply, "create what is missing on MUSUBI_KAFKA")
     apply.add_argument("--kafka", metavar="HOST:PORT", help="where Kafka is (or MUSUBI_KAFKA)")
     apply.add_argument("--replicas", type=int, default=-1, help="copies of each partition (default: the broker's own)")
     apply.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
 
-def _command(commands: "argparse._SubParsersAction", name: str, run: Command | None, words: str) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
-    if run:
-        parser.set_defaults(command=run)
-    return parser
-
-
-def _folder(parser: argparse.ArgumentParser) -> None:
-    folder = Path(os.environ.get("MUSUBI_FOLDER", ".musubi"))
-    parser.add_argument("--folder", type=Path, default=folder, help="where its data lives (default: ./.musubi)")
-
-
 def _where_to_run(parser: argparse.ArgumentParser) -> None:
-    _folder(parser)
+    folder(parser)
     parser.add_argument("--port", type=_port, default=PORT, help=f"default: {PORT}; 0 takes a free one")
     parser.add_argument("--host", type=_loopback, default=LOOPBACK, help="only this machine itself can be served")
 

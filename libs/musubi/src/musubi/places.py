@@ -54,9 +54,16 @@ def known(services: Sequence[str]) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def opened(dsn: str, service: str, *, connections: int = 1) -> AsyncIterator[Database]:
-    """The database of a service while the block runs. Raises `CannotGoOn` where it does not answer or lacks its tables."""
-    database = Database(dsn, service, connections=connections)
+async def opened(dsn: str, service: str) -> AsyncIterator[Database]:
+    """A service's database while the block runs; raises like `using`."""
+    async with using(Database(dsn, service, connections=1)) as database:
+        yield database
+
+
+@asynccontextmanager
+async def using(database: Database) -> AsyncIterator[Database]:
+    """Open this database while the block runs. Raises `CannotGoOn` where it does not answer or lacks its tables."""
+    service = database.schema
     try:
         await database.open()
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -1,0 +1,166 @@
+"""`musubi replay`: hands a group's events of a stretch of time to its handlers once more. Nothing leaves the house for it."""
+
+import asyncio
+import importlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI
+
+from common import audit, kafka_log, replay
+from common.amendments import checked_reason
+from common.clock import rfc3339, utc_now
+from common.consumer import Consumer
+from common.errors import MusubiError
+from common.postgres import Database
+from common.replay import Asked, Replay, Report
+from common.replay_choice import Choice
+from common.settings import Settings
+from common.telemetry import Telemetry
+from musubi import places
+from musubi.advice import CannotGoOn
+from musubi.held_lists import counted
+from musubi.tables import printable, table
+from notify.settings import NotifySettings
+
+_DURATION = re.compile(r"([0-9]{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SHOWN = 20
+"""So many failures are put into lines; all are in the JSON."""
+
+
+class Options(NamedTuple):
+    """What was asked for at the command line; `begin` and `end` as they were written."""
+
+    group: str
+    begin: str
+    end: str
+    topic: str | None = None
+    key: str | None = None
+    dry_run: bool = False
+    reason: str = ""
+
+
+def run(folder: Path, options: Options, *, as_json: bool) -> int:
+    """Returns 1 if the handler of an event failed."""
+    now = utc_now()
+    begin, end = moment_of(options.begin, now), moment_of(options.end, now)
+    if begin >= end:
+        raise CannotGoOn(f"--from {options.begin} is not before --to {options.end}.")
+    (group,) = places.known([options.group])
+    reason = ""
+    try:
+        if not options.dry_run:
+            reason = checked_reason(options.reason)
+        choice, report, entry = asyncio.run(_run(folder, options._replace(reason=reason), group, begin, end))
+    except MusubiError as error:
+        raise CannotGoOn(error.detail["en"]) from error
+    found = _as_json(options, begin, end, choice, report, entry)
+    print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(in_words(found)))
+    return 1 if report.failed else 0
+
+
+def moment_of(text: str, now: datetime) -> datetime:
+    """`2026-11-24T10:00:00+09:00`, or how long ago: `90s`, `30m`, `2h`, `3d`, `now`. Raises `CannotGoOn`."""
+    if text == "now":
+        return now
+    if found := _DURATION.fullmatch(text):
+        return now - timedelta(**{_UNITS[found[2]]: int(found[1])})
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise CannotGoOn(
+            f"{text} is no time. Write it like 2026-11-24T10:00:00Z (with its zone), or how long ago: 30m, 2h, 3d, now."
+        )
+    return moment.astimezone(UTC)
+
+
+async def _run(
+    folder: Path, options: Options, group: str, begin: datetime, end: datetime
+) -> tuple[Choice, Report, audit.Entry | None]:
+    kafka, dsn = places.kafka(folder), places.databases(folder)[group]
+    app = _application(group, dsn, kafka)
+    consumer: Consumer | None = app.state.service.consumer
+    if consumer is None:
+        raise CannotGoOn(f"{group} reads no events; there is nothing to replay.")
+    if options.topic and options.topic not in consumer.topics:
+        raise CannotGoOn(f"{group} does not read {options.topic}. It reads {', '.join(consumer.topics)}.")
+    topics = [options.topic] if options.topic else consumer.topics
+    async with places.using(consumer.database) as database, kafka_log.opened(kafka.address) as log:
+        asked = Asked(topics, begin, end, options.key, by_event_time=bool(kafka.incarnation))
+        choice = await replay.look(log, consumer, asked)
+        entry = None
+        if len(choice) and not options.dry_run:
+            entry = await _write_down(database, options, asked, choice)
+        report = await Replay(log, consumer, choice, dry_run=options.dry_run).run()
+    return choice, report, entry
+
+
+def _application(group: str, dsn: str, kafka: places.Kafka) -> FastAPI:
+    """The service as it is wired, with its handlers and their locks; nothing of it is started."""
+    kind = NotifySettings if group == "notify" else Settings
+    settings = kind(postgres=dsn, kafka=kafka.address, incarnation=kafka.incarnation)
+    quiet = Telemetry(group, sampling=0, log_level="ERROR")
+    return importlib.import_module(f"{group}.app").create_app(settings, telemetry=quiet)
+
+
+async def _write_down(database: Database, options: Options, asked: Asked, choice: Choice) -> audit.Entry:
+    """Before anything is done, so that a replay that is cut off is in the audit too."""
+    amounts: dict[str, int] = {}
+    for (topic, _), sequences in choice.runs.items():
+        amounts[topic] = amounts.get(topic, 0) + len(sequences)
+    subject: dict[str, Any] = {
+        "group": options.group,
+        "from": rfc3339(asked.begin),
+        "to": rfc3339(asked.end),
+        "key": asked.key or "",
+        "events": len(choice),
+        "topics": [[topic, amount] for topic, amount in sorted(amounts.items())],
+    }
+    async with database.transaction() as tx:
+        return await audit.append(tx, actor=places.actor(), action="replay", subject=subject, reason=options.reason)
+
+
+def _as_json(
+    options: Options, begin: datetime, end: datetime, choice: Choice, report: Report, entry: audit.Entry | None
+) -> dict[str, Any]:
+    return {
+        "group": options.group,
+        "from": rfc3339(begin),
+        "to": rfc3339(end),
+        "dry_run": options.dry_run,
+        "chosen": len(choice),
+        "handled": dict(sorted(report.handled.items())),
+        "announced": dict(sorted(report.announced.items())),
+        "passed_over": {str(why): amount for why, amount in sorted(report.passed_over.items())},
+        "failed": [one._asdict() for one in report.failed],
+        "audit": entry.number if entry else None,
+    }
+
+
+def in_words(found: Mapping[str, Any]) -> list[str]:
+    """Lines for people."""
+    would = "would be " if found["dry_run"] else ""
+    lines = [f"{found['group']}: {counted(found['chosen'], 'event')} of {found['from']} to {found['to']} to be handled again"]
+    rows = [(f"{would}handled", name, amount) for name, amount in found["handled"].items()]
+    rows += [(f"{would}announced", name, amount) for name, amount in found["announced"].items()]
+    rows += [("passed over", why, amount) for why, amount in found["passed_over"].items()]
+    rows += [("failed", "see below", len(found["failed"]))] if found["failed"] else []
+    if rows:
+        lines += table(("WHAT", "WHICH", "HOW MANY"), rows)
+    for one in found["failed"][:_SHOWN]:
+        place = f" at {one['pointer']}" if one["pointer"] else ""
+        lines.append(printable(f"failed: {one['topic']}:{one['key']}:{one['sequence']}{place}: {one['error']}"))
+    if len(found["failed"]) > _SHOWN:
+        lines.append(f"… and {len(found['failed']) - _SHOWN} more; --json has all.")
+    if found["dry_run"]:
+        lines.append("This was a dry run: everything was rolled back.")
+    elif found["audit"]:
+        lines.append(f"Audit of {found['group']}: number {found['audit']}.")
+    return lines
