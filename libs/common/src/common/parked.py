@@ -5,7 +5,7 @@ behind a lower one of its key: whoever takes that one away calls `next_is_due`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from common.cursors import Conflict
 from common.gate import LaneKey, Parked, Place, Refusal, reached
@@ -92,11 +92,12 @@ async def quarantine(tx: Transaction, group: str, incarnation: str, broken: Iter
 async def take_overdue(tx: Transaction, group: str, topics: Sequence[str]) -> LaneKey | None:
     """Take the key with the most overdue event that no other un-parker works on; None if nothing is due."""
     # An advisory lock, not the row's: the consumer changes these rows too (a newer version came, what was missing came), and must
-    # not wait until our handlers are done.
+    # not wait until our handlers are done. `topic || ''` keeps the planner from the index by key, under which it would sort all
+    # that is due, as long as it knows nothing of the table (30 ms instead of 0.3 with 10,000 due keys).
     row = await tx.fetchrow(
         """with overdue as materialized (
             select topic, key from parked
-            where grp = $1 and next_try <= $2 and reason not in ('superseded', 'skipped') and topic = any($3::text[])
+            where grp = $1 and next_try <= $2 and reason not in ('superseded', 'skipped') and topic || '' = any($3::text[])
             order by next_try limit $4
         ) select topic, key from overdue where pg_try_advisory_xact_lock($5, hashtext(concat_ws(' ', $1, topic, key))) limit 1""",
         group, tx.now, list(topics), _LOOKED_AT, _KEY_LOCK,
@@ -138,7 +139,8 @@ async def wait_again(
 ) -> None:
     """Note why an event still waits, and until when (None: dead); raises `Conflict` if somebody changed it meanwhile."""
     result = await tx.execute(
-        """update parked set reason = $5, pointer = $6, error = $7, attempts = $8, next_try = coalesce($9, 'infinity')
+        """update parked set reason = $5, pointer = $6, error = $7, attempts = $8,
+            next_try = coalesce($9::timestamptz, 'infinity')
         where grp = $1 and topic = $2 and key = $3 and sequence = $4 and xmin::text = $10""",
         group, *one.event[:3], reason, *refusal, attempts, None if wait is None else tx.now + wait, one.version,
     )  # fmt: skip
@@ -169,12 +171,12 @@ async def next_is_due(tx: Transaction, group: str, where: LaneKey) -> None:
     )  # fmt: skip
 
 
-async def put_off(tx: Transaction, group: str, where: LaneKey, until: datetime) -> None:
-    """The due events of this key are due later."""
+async def put_off(tx: Transaction, group: str, where: LaneKey, seconds: float) -> None:
+    """The due events of this key are due later; with 0 seconds, after all that are due now."""
     await tx.execute(
         """update parked set next_try = $5
         where grp = $1 and topic = $2 and key = $3 and reason not in ('superseded', 'skipped') and next_try <= $4""",
-        group, *where, tx.now, until,
+        group, *where, tx.now, tx.now + timedelta(seconds=seconds),
     )  # fmt: skip
 
 
