@@ -14,8 +14,10 @@ _LONGEST_PAUSE = 30.0
 class Loop:
     """One step, again and again: at once while there is more to do, else `every` so many seconds or when woken."""
 
-    def __init__(self, name: str, step: Step, *, every: float, told: Telemetry) -> None:
+    def __init__(self, name: str, step: Step, *, every: float, told: Telemetry, after_commits: bool = True) -> None:
+        """`after_commits`: may something that was just committed give it work to do?"""
         self.name = name
+        self.after_commits = after_commits
         self._step = step
         self._every = every
         self._told = told

@@ -1,5 +1,6 @@
 """A service's way to its database: a pool with deadlines, JSON exact to the digit, and transactions that announce facts."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,12 +25,14 @@ _AWAY = {
 
 
 def server_settings(schema: str) -> dict[str, str]:
-    """What each session is told: its schema, and that PostgreSQL gives up on us when we fall silent in a transaction."""
+    """What each session is told: its schema, and that PostgreSQL gives up on us when we fall silent in a transaction.
+
+    A process that hangs keeps its row locks no longer than that, so whoever takes over its work is not held up for long."""
     return {
         "search_path": '"' + schema.replace('"', '""') + '"',
         "application_name": f"musubi-{schema}",
         "timezone": "UTC",
-        "idle_in_transaction_session_timeout": "60s",
+        "idle_in_transaction_session_timeout": "15s",
         "tcp_keepalives_idle": "10",
         "tcp_keepalives_interval": "5",
         "tcp_keepalives_count": "3",
@@ -68,6 +71,7 @@ class Database:
         self._connections = connections
         self._announce = announce
         self._pool: Any = None
+        self._in_use: set[Any] = set()
 
     async def open(self) -> None:
         """Connect; raises what asyncpg raises."""
@@ -89,6 +93,14 @@ class Database:
         if pool is not None:
             pool.terminate()  # close() would wait for ever for a connection that hangs
 
+    async def cut(self) -> None:
+        """Give up all connections: who waits for an answer gets `TryAgain`, and new connections are made when they are wanted."""
+        if self._pool is not None:
+            await self._pool.expire_connections()
+        for connection in list(self._in_use):
+            with contextlib.suppress(asyncpg.InterfaceError):  # it has just been given back
+                connection.terminate()
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection without a transaction; raises `TryAgain` if none is to be had in time, or if it breaks."""
@@ -99,6 +111,7 @@ class Database:
             connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             raise TryAgain("database-away", _AWAY) from error
+        self._in_use.add(connection)
         try:
             yield connection
         except Exception as error:
@@ -106,6 +119,7 @@ class Database:
                 raise TryAgain("database-away", _AWAY) from error
             raise
         finally:
+            self._in_use.discard(connection)
             await pool.release(connection, timeout=CONNECT_SECONDS)
 
     @asynccontextmanager

@@ -6,30 +6,40 @@ process.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
 
-from common import migrate
+from common import migrate, outbox
 from common.background import Loop, Step
 from common.broker import Broker
 from common.clock import Clock, utc_now
 from common.consumer import Consumer, Handler
+from common.contracts.registry import FACTS, TOPICS, Topic
 from common.contracts.values import Fact
+from common.control import Control, Progress, Resend
 from common.due import DutyHandler, DutyRunner
 from common.health import Health
+from common.kafka_reader import Membership
 from common.migrate import Folder
 from common.postgres import Database
 from common.relay import Relay
 from common.settings import Settings
 from common.subscription import Subscription
 from common.telemetry import Telemetry
+from common.watchdog import Watchdog
+from common.window import Window
 
 START_SECONDS = 60
 """So long a service waits at its start for PostgreSQL and for its migrations."""
 STOP_SECONDS = 8
 """So long it may take to stop; what is cut off then was not committed and is done again."""
+_LAST_BATCH_SECONDS, _LAST_SENDING_SECONDS = 3, 2
+_EMBEDDED_SESSION_SECONDS = 3
+"""The embedded broker lets who comes back wait for nearly a session; other members, which need a longer one, it has not."""
+
+_REPORT_PAUSE = 0.2
 
 
 class NotMigrated(Exception):
@@ -55,30 +65,80 @@ class Service:
         self.telemetry = telemetry or Telemetry.of(name, settings)
         self._folders = {"messaging": files("common") / "migrations" / "messaging", name: migrations}
         self._broker = Broker(settings.kafka, settings.incarnation)
-        self._relay = Relay(settings.postgres, name, self._broker, self.telemetry)
+        self._readers = {topic.name: topic.readers for topic in TOPICS.values()}
+        window = Window(self._readers) if self._broker.forgets else None
+        self._relay = Relay(settings.postgres, name, self._broker, self.telemetry, window=window)
+        self._control = Control(self._broker, name, self._relay, self.telemetry)
         self.database = Database(settings.postgres, name, clock=clock, announce=self._relay.announce)
-        self._health = Health(self.database, self._broker)
+        self._health = Health(self.database, self._broker, self.telemetry)
+        self._watchdog = Watchdog(settings.watchdog, self.telemetry)
         self._migrated = False
+        self.consumer: Consumer | None = None
         self._subscription: Subscription | None = None
         self._loops: dict[str, Loop] = {}
-        self.in_background("database check", self._health.look_at_database, every=2)
-        self.in_background("broker check", self._health.look_at_broker, every=10)
+        self.in_background("database check", self._health.look_at_database, every=2, after_commits=False)
+        self.in_background("broker check", self._health.look_at_broker, every=5, after_commits=False)
 
-    def on_events(self, handlers: Mapping[type[Fact], Handler], *, at_once: int = 2000, before: Handler | None = None) -> None:
+    def on_events(
+        self,
+        handlers: Mapping[type[Fact], Handler],
+        *,
+        at_once: int = 2000,
+        before: Handler | None = None,
+        facts: Mapping[str, type[Fact]] = FACTS,
+        topics: Mapping[str, Topic] = TOPICS,
+    ) -> None:
         """What to do with which events. `at_once` is the most that one transaction takes; `before` sees all its events first,
-        for a service that has to take locks in one order whatever the types."""
-        if handlers:
-            consumer = Consumer(self.database, self.name, handlers, self.telemetry, before=before, after_batch=self.wake_all)
-            self._subscription = Subscription(consumer, self._broker, self.telemetry, at_once=at_once)
+        for a service that has to take locks in one order whatever the types; `facts` and `topics` are all that anybody knows."""
+        if not handlers:
+            return
+        consumer = Consumer(
+            self.database, self.name, handlers, self.telemetry,
+            facts=facts, topics=topics, before=before, after_batch=self.wake_all,
+        )  # fmt: skip
+        self.consumer = consumer
+        self._readers |= {topic.name: topic.readers for topic in topics.values()}
+        self._control = Control(self._broker, self.name, self._relay, self.telemetry, topics=topics)
+        self._subscription = Subscription(
+            consumer, self._broker, self.telemetry,
+            at_once=at_once, membership=self._membership(), trimmed=self._ask_for_all, moved=self._moved,
+            give_up=self._watchdog.give_up,
+        )  # fmt: skip
+        self.in_background("progress", self._report, every=5, after_commits=False)
+
+    def _membership(self) -> Membership:
+        if self._broker.forgets:
+            return Membership(_EMBEDDED_SESSION_SECONDS)
+        instance = self.settings.instance
+        return Membership(self.settings.session_timeout, f"{instance}-{self.name}" if instance else "")
+
+    async def _ask_for_all(self, topic: str) -> None:
+        await self._control.ask(Resend(topic, "", 0, 0))
+
+    def _moved(self) -> None:
+        if self._broker.forgets:  # its relay waits until what it sent is read
+            self.wake("progress")
+
+    async def _report(self) -> bool:
+        """Tell the relays how far this process is with what it owns."""
+        assert self._subscription
+        incarnation, next_ = self._subscription.progress()
+        if next_:
+            await self._control.report(Progress(self.name, incarnation, next_))
+        if self._broker.forgets:
+            await asyncio.sleep(_REPORT_PAUSE)  # woken after every batch, it would say too much
+        return False
 
     def on_duties(self, duties: Mapping[str, DutyHandler]) -> None:
         """What to do when the time of a duty has come, by kind (see `common.due`)."""
         if duties:
             self.in_background("duties", DutyRunner(self.database, duties, self.telemetry).step, every=1)
 
-    def in_background(self, name: str, step: Step, *, every: float) -> None:
-        """Have `step` done again and again; it returns True when there may be more to do at once. Errors are only logged."""
-        self._loops[name] = Loop(name, step, every=every, told=self.telemetry)
+    def in_background(self, name: str, step: Step, *, every: float, after_commits: bool = True) -> None:
+        """Have `step` done again and again; it returns True when there may be more to do at once. Errors are only logged.
+
+        `after_commits`: may something that was just committed give it work to do?"""
+        self._loops[name] = Loop(name, step, every=every, told=self.telemetry, after_commits=after_commits)
 
     def wake(self, name: str) -> None:
         """Run a background step now."""
@@ -86,8 +146,8 @@ class Service:
 
     def wake_all(self) -> None:
         """Something was committed: whoever works in the background may have something to do."""
-        for name, loop in self._loops.items():
-            if not name.endswith(" check"):
+        for loop in self._loops.values():
+            if loop.after_commits:
                 loop.wake()
 
     def readiness(self) -> dict[str, str | bool]:
@@ -103,16 +163,18 @@ class Service:
     @asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
         """Ready for requests once the database is; events and background work start beside."""
-        tasks: list[asyncio.Task[None]] = []
-        try:
-            await self._open_database()
-            runs: list[Callable[[], Awaitable[None]]] = [self._relay.run, *(loop.run for loop in self._loops.values())]
-            if self._subscription is not None:
-                runs.append(self._subscription.run)
-            tasks = [asyncio.ensure_future(run()) for run in runs]
-            yield
-        finally:
-            await self._stop(tasks)
+        background: list[asyncio.Task[None]] = []
+        messaging: list[asyncio.Task[None]] = []
+        async with self._watchdog.watching():
+            try:
+                await self._open_database()
+                messaging += [asyncio.create_task(self._relay.run()), asyncio.create_task(self._control.run())]
+                if self._subscription is not None:
+                    messaging.append(asyncio.create_task(self._subscription.run()))
+                background += [asyncio.create_task(loop.run()) for loop in self._loops.values()]
+                yield
+            finally:
+                await self._stop(background, messaging)
 
     async def _open_database(self) -> None:
         """Wait for PostgreSQL and for the tables; raises what was wrong last when the patience ends."""
@@ -139,14 +201,31 @@ class Service:
                 self._health.database = True
                 return
 
-    async def _stop(self, tasks: list[asyncio.Task[None]]) -> None:
-        for task in tasks:
+    async def _stop(self, background: list[asyncio.Task[None]], messaging: list[asyncio.Task[None]]) -> None:
+        """Begin nothing new, end the batch in work, send what it announced, then leave; each within its time."""
+        begun = asyncio.get_running_loop().time()
+        for task in background:
             task.cancel()
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        if self._subscription is not None and messaging:
+            await self._subscription.stop(_LAST_BATCH_SECONDS)
+        if self._relay.leading:
+            await self._send_the_rest()
+        for task in messaging:
+            task.cancel()
+        if tasks := background + messaging:
+            left = STOP_SECONDS - (asyncio.get_running_loop().time() - begun)
+            _, late = await asyncio.wait(tasks, timeout=left)
             if late:
                 self.telemetry.log.warning("did not stop in time", extra={"tasks": len(late)})
+        self._health.close()
         await self.database.close()
         with contextlib.suppress(Exception):
             async with asyncio.timeout(STOP_SECONDS):
                 await asyncio.to_thread(self.telemetry.close)
+
+    async def _send_the_rest(self) -> None:
+        """What is committed goes out now if it can; else the next leader sends it."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_LAST_SENDING_SECONDS), self.database.connection() as connection:
+                while await outbox.count_unsent(connection):  # noqa: ASYNC110  the table is PostgreSQL's
+                    await asyncio.sleep(0.05)

@@ -24,6 +24,20 @@ class Settings(BaseSettings):
     trace_sampling: float = Field(default=0.01, ge=0, le=1, description="the share of traces that are kept, 0 to 1")
     otlp_endpoint: str | None = Field(default=None, description="where traces go, such as http://localhost:4318")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
+    instance: str = Field(
+        default="",
+        max_length=200,
+        description="a name that this process has again after a restart, such as a stateful set's pod; empty where there is none",
+    )
+    session_timeout: float = Field(
+        default=10,
+        ge=1,
+        le=300,
+        description="seconds of silence after which another process takes over what this one reads; Kafka takes 6 to 300",
+    )
+    watchdog: float = Field(
+        default=60, ge=0, description="a process that hangs for so many seconds ends itself, with exit code 70; 0 is never"
+    )
     migrate: bool = Field(default=False, description="apply the migrations at start; else a job has to do it before")
 
     @classmethod

@@ -1,127 +1,176 @@
-"""The one way to subscribe. FastStream only fetches: batches, manual acknowledgement, a parser that cannot raise, bytes in.
+"""The one way to subscribe: the life of a reader, which partitions it owns, and its batches.
 
 Progress lives in PostgreSQL: on assignment each partition is claimed and sought to the offset stored there. The offsets in Kafka
-are a hint for lag displays.
+are a hint for lag displays. aiokafka finds its way back to a broker that was away by itself; where it does not, we start again.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError
-from faststream import AckPolicy
-from faststream.kafka import KafkaBroker
-from faststream.kafka.message import FAKE_CONSUMER, KafkaAckableMessage
 
-from common import cursors
+from common import cursors, kafka_reader
 from common.broker import Broker
 from common.consumer import Consumer
-from common.cursors import Fenced, Ownership, Partition
+from common.cursors import Fenced, Ownership
+from common.kafka_reader import Membership
+from common.message import Partition
+from common.standstill import Standstill
 from common.telemetry import Telemetry
 
-START_SECONDS = 45
-STOP_SECONDS = 5
+START_SECONDS = 20
 PATIENCE = 5
 """After so many roll-backs in a row, trouble counts as the fault of an event."""
 SIDE_BY_SIDE = 2
 """Transactions at once, over different partitions: while one waits for PostgreSQL, Python works on the other."""
+STUCK_TOO_OFTEN = 3
+"""Started again so many times without one batch, though there is something to read: only a new process may help."""
 _CHECK_EVERY = 5.0
-_STUCK_AFTER = 30.0
+_STUCK_AFTER = 10.0
 _HINT_EVERY = 1.0
+_LONGEST_PAUSE = 2.0
 
 
 class Stuck(Exception):
-    """There are records to read and none arrive, or the broker is another one: start again."""
+    """There is something to read and nothing arrives: start again."""
+
+
+class OtherLife(Exception):
+    """The broker is another one: start again."""
+
+
+async def _nobody_to_ask(topic: str) -> None:
+    """Where no control topics are."""
 
 
 class Subscription(ConsumerRebalanceListener):
     """Brings the records of all topics of one group to its consumer, as long as `run` runs."""
 
-    def __init__(self, consumer: Consumer, broker: Broker, told: Telemetry, *, at_once: int = 2000) -> None:
-        """`at_once` records at most make a batch."""
+    def __init__(
+        self,
+        consumer: Consumer,
+        broker: Broker,
+        told: Telemetry,
+        *,
+        at_once: int = 2000,
+        membership: Membership = Membership(),  # noqa: B008  a tuple
+        trimmed: Callable[[str], Awaitable[None]] = _nobody_to_ask,
+        moved: Callable[[], None] = lambda: None,
+        give_up: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        """`at_once` records at most make a batch. `trimmed` is told a topic whose log lost records that nobody had read, `moved`
+        that there is progress, `give_up` why starting again does not help."""
         self._consumer = consumer
         self._broker = broker
         self._told = told
         self._at_once = at_once
+        self._membership = membership
+        self._trimmed = trimmed
+        self._moved = moved
+        self._give_up = give_up
         self._claiming = asyncio.Lock()
         self._owned = Ownership("")
         self._failures = [0] * SIDE_BY_SIDE
         self._positions: dict[TopicPartition, int] = {}
+        self._sought: set[Partition] = set()
+        self._shorter: set[Partition] = set()
         self._hinted_at = 0.0
-        self._moved_at = 0.0
         self._busy = 0
+        self._batches = 0
+        self._stopping = False
+        self._settled = False
+        self._look = asyncio.Event()
         self._subscriber: Any = None
         self.assigned = False
 
     # life ------------------------------------------------------------------------------------------------------------
     async def run(self) -> None:
         """Consume until cancelled; whatever happens, start again."""
-        failures = 0
+        failures = stuck = 0
         while True:
-            begun = time.monotonic()
+            begun, batches = time.monotonic(), self._batches
             try:
                 await self._live()
             except Exception as error:  # noqa: BLE001  a consumer that gives up is worse than any error
                 failures = 0 if time.monotonic() - begun > 60 else failures + 1
+                stuck = 0 if self._batches > batches else stuck + isinstance(error, Stuck)
                 self._told.log.warning("consumer starts again", extra={"error": repr(error)[:256]})
-                await asyncio.sleep(min(0.5 * 2**failures, 10.0))
+                if stuck >= STUCK_TOO_OFTEN:
+                    self._give_up(f"the consumer stood still {stuck} times: {error}")
+                await asyncio.sleep(min(0.25 * 2**failures, _LONGEST_PAUSE))
+
+    async def stop(self, within: float) -> None:
+        """Take nothing more, let what is in work end, and tell Kafka how far we are, in so many seconds; then cancel `run`."""
+        self._stopping = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self._busy:  # noqa: ASYNC110  a batch ends in one of several places
+                    await asyncio.sleep(0.02)
+                await self._hint({}, at_once=True)
+
+    def progress(self) -> tuple[str, dict[Partition, int]]:
+        """The life of the broker, and the next offset in each partition that we own."""
+        return self._owned.incarnation, {part: self._owned.next[part] for part in self._owned.generations}
 
     async def _live(self) -> None:
         """One stay at the broker; ends by an exception only."""
         self._owned = Ownership(await self._broker.incarnation())
-        kafka: Any = KafkaBroker(
-            self._broker.bootstrap,
-            logger=None,
-            allow_auto_create_topics=False,
-            metadata_max_age_ms=10_000,  # a topic made later is found this soon
+        self._positions.clear()
+        kafka, self._subscriber = kafka_reader.subscribed(
+            self._broker.bootstrap, self._consumer.group, self._consumer.topics, self._membership, self, at_once=self._at_once
         )
-        self._subscriber = subscriber = kafka.subscriber(
-            *self._consumer.topics,
-            group_id=self._consumer.group,
-            batch=True,
-            ack_policy=AckPolicy.MANUAL,
-            auto_offset_reset="earliest",
-            max_records=self._at_once,
-            batch_timeout_ms=10,  # also the sleep after an empty fetch
-            parser=_as_message,
-            decoder=_as_is,
-            listener=self,
-            no_reply=True,
-        )
-        subscriber(self._on_batch)
+        self._subscriber(self._on_batch)
+        still = Standstill(_STUCK_AFTER, unassigned=2 * self._membership.session + _STUCK_AFTER)
         try:
             async with asyncio.timeout(START_SECONDS):
                 await kafka.start()
-            self._moved_at = time.monotonic()
             while True:
-                await asyncio.sleep(_CHECK_EVERY)
-                await self._check()
+                await self._check(still)
+                self._look.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_CHECK_EVERY):
+                        await self._look.wait()
         finally:
-            self.assigned = False
-            await _leave(kafka, subscriber)
+            self.assigned = self._settled = False
+            await kafka_reader.leave(kafka, self._subscriber)
 
-    async def _check(self) -> None:
-        """Raise `Stuck` if the broker is another one, or if we do not move although there is something to read (#1154)."""
-        if await self._broker.incarnation() != self._owned.incarnation:
-            raise Stuck("the broker lives another life")
-        consumer = self._subscriber.consumer
-        mine = consumer.assignment()
-        if not mine or self._busy:
+    async def _check(self, still: Standstill) -> None:
+        """Raise if the broker is another one, or if we do not move although there is something to read (#1154). Notice a log
+        that became shorter. A broker that does not answer is waited for."""
+        try:
+            incarnation = await self._broker.incarnation()
+            consumer = self._subscriber.consumer
+            mine = consumer.assignment()
+            async with asyncio.timeout(5):
+                ends = await consumer.end_offsets(mine) if mine else {}
+                behind = {part for part in mine if await consumer.position(part) < ends[part]}
+        except IllegalStateError:  # a rebalance took one away meanwhile
             return
-        async with asyncio.timeout(5):
-            ends = await consumer.end_offsets(mine)
-            behind = {part for part in mine if await consumer.position(part) < ends[part]}
+        except Exception as error:  # noqa: BLE001  of aiokafka's errors and of the system's
+            self._told.log.warning("the broker does not answer", extra={"error": repr(error)[:256]})
+            still.reset()
+            return
+        if incarnation != self._owned.incarnation:
+            raise OtherLife("the broker lives another life")
         for topic in {part.topic for part in mine} - {part.topic for part in behind}:
             self._told.metrics.lag.labels(topic).set(0)
-        if behind and not self._busy and time.monotonic() - self._moved_at > _STUCK_AFTER:
-            raise Stuck(f"nothing arrived for {_STUCK_AFTER:.0f} s although there is something to read")
+        if self._busy:
+            still.reset()
+            return
+        if still.stuck(time.monotonic(), assigned=self._settled, behind=bool(behind), batches=self._batches):
+            raise Stuck("nothing arrived although there is something to read" if self._settled else "no partitions were assigned")
+        shorter = {Partition(*part) for part, end in ends.items() if end < self._next(Partition(*part))}
+        await self._rewind(shorter & self._shorter)  # seen twice: a leader that is new may know less for a moment
+        self._shorter = shorter
 
     # assignment ------------------------------------------------------------------------------------------------------
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """They may be another's now; the generation in PostgreSQL decides."""
+        self._settled = False
         self._owned.generations.clear()
         self._positions.clear()
 
@@ -129,9 +178,10 @@ class Subscription(ConsumerRebalanceListener):
         """Fence the owner before and go on where PostgreSQL says.
 
         aiokafka swallows what is raised here, and it may deliver records before this returns; so `_take` claims too."""
-        self.assigned = True
-        self._moved_at = time.monotonic()
+        self.assigned = self._settled = True
         await self._claim(Partition(*part) for part in assigned)
+        self._look.set()  # whether the logs are as long as we know them
+        self._moved()
 
     async def _claim(self, parts: Iterable[Partition]) -> set[Partition]:
         """Make these partitions ours, where they are not yet; says which were not."""
@@ -143,8 +193,27 @@ class Subscription(ConsumerRebalanceListener):
                 for claim in claims:
                     self._owned.generations[claim.partition] = claim.generation
                     self._owned.next[claim.partition] = claim.offset
+                    self._sought.add(claim.partition)
                     self._seek(claim.partition, claim.offset)
             return missing
+
+    async def _rewind(self, parts: Collection[Partition]) -> None:
+        """The logs of these are shorter than they were: read them from the beginning, the gates drop what is known."""
+        if not parts:
+            return
+        async with self._claiming:
+            mine = {part: self._owned.generations[part] for part in parts if part in self._owned.generations}
+            async with self._consumer.database.transaction() as tx:
+                rewound = await cursors.rewind(tx, self._consumer.group, self._owned.incarnation, mine)
+            for part in rewound:
+                self._told.log.warning("a log is shorter than it was: read from its beginning", extra=part._asdict())
+                self._owned.next[part] = 0
+                self._sought.add(part)
+                self._seek(part, 0)
+
+    def _next(self, part: Partition) -> int:
+        """Where to go on in a partition; 0 in one that is not ours."""
+        return self._owned.next.get(part, 0) if part in self._owned.generations else 0
 
     def _seek(self, part: Partition, offset: int) -> None:
         try:
@@ -155,17 +224,21 @@ class Subscription(ConsumerRebalanceListener):
     # batches ---------------------------------------------------------------------------------------------------------
     async def _on_batch(self, records: Any) -> None:
         """Share the partitions out to transactions that run side by side. A key lives in one partition, so in one of them."""
+        if self._stopping:
+            return
         shares: list[list[ConsumerRecord]] = [[] for _ in range(SIDE_BY_SIDE)]
         for record in records.all:
             shares[record.partition % SIDE_BY_SIDE].append(record)
+        sought, self._sought = self._sought, set()  # what this batch has of these may be from before the seek; no later batch
         self._busy += 1
         try:
-            await asyncio.gather(*(self._take(number, share) for number, share in enumerate(shares) if share))
+            await asyncio.gather(*(self._take(number, share, sought) for number, share in enumerate(shares) if share))
         finally:
             self._busy -= 1
-            self._moved_at = time.monotonic()
+            self._batches += 1
+            self._moved()
 
-    async def _take(self, share: int, records: Sequence[ConsumerRecord]) -> None:
+    async def _take(self, share: int, records: Sequence[ConsumerRecord], sought: set[Partition]) -> None:
         first: dict[Partition, int] = {}
         after: dict[Partition, int] = {}
         for record in records:
@@ -173,17 +246,13 @@ class Subscription(ConsumerRebalanceListener):
             first.setdefault(part, record.offset)
             after[part] = record.offset + 1
         try:
-            claimed = await self._claim(after)  # usually none
-            if claimed:  # they were sought to the stored offset and come again
-                records = [record for record in records if Partition(record.topic, record.partition) not in claimed]
-                after = {part: offset for part, offset in after.items() if part not in claimed}
-            stored = self._owned.next
-            if any(first[part] < stored.get(part, 0) for part in after):  # fetched before that seek
-                records = [r for r in records if r.offset >= stored.get(Partition(r.topic, r.partition), 0)]
-                after = {part: max(offset, stored.get(part, 0)) for part, offset in after.items()}
+            aside = await self._set_aside(first, sought)  # usually none
+            if aside:  # they were sought to where we have to go on, and come again
+                records = [record for record in records if Partition(record.topic, record.partition) not in aside]
+                after = {part: offset for part, offset in after.items() if part not in aside}
             if records:
                 await self._consumer.store(records, after, self._owned, patient=self._failures[share] < PATIENCE)
-                stored |= after
+                self._owned.next |= after
         except Exception as error:  # noqa: BLE001  whatever it was: nothing is committed, so go back and try again
             self._failures[share] += 1  # a count for each share: the other one's success says nothing about this one
             await self._go_back(first, error, self._failures[share])
@@ -191,20 +260,35 @@ class Subscription(ConsumerRebalanceListener):
             self._failures[share] = 0
             await self._hint(after)
 
-    async def _go_back(self, first: Mapping[Partition, int], error: Exception, failures: int) -> None:
+    async def _set_aside(self, first: Mapping[Partition, int], sought: set[Partition]) -> set[Partition]:
+        """The partitions whose records here are not those to go on with."""
+        claimed = await self._claim(first)
+        odd = {part for part, offset in first.items() if part not in claimed and offset != self._next(part)}
+        early = odd & (sought | self._sought)  # fetched before the seek
+        for part in early:
+            self._seek(part, self._next(part))
+        shorter = {part for part in odd - early if first[part] < self._next(part)}
+        await self._rewind(shorter)
+        if self._broker.forgets:  # a real log may have holes, where it was compacted
+            for topic in {part.topic for part in odd - early - shorter}:
+                self._told.log.warning("the embedded broker dropped records unread: they are asked for", extra={"topic": topic})
+                await self._trimmed(topic)
+        return claimed | early | shorter
+
+    async def _go_back(self, parts: Iterable[Partition], error: Exception, failures: int) -> None:
         self._told.metrics.rolled_back.inc()
         self._told.log.warning("batch rolled back", extra={"in_a_row": failures, "error": repr(error)[:256]})
-        for part, offset in first.items():
-            self._seek(part, offset)
+        for part in parts:
+            self._seek(part, self._owned.next.get(part, 0))
             if isinstance(error, Fenced):
                 self._owned.generations.pop(part, None)
-        await asyncio.sleep(min(0.05 * 2**failures, 5.0))
+        await asyncio.sleep(min(0.05 * 2**failures, _LONGEST_PAUSE))
 
-    async def _hint(self, after: Mapping[Partition, int]) -> None:
+    async def _hint(self, after: Mapping[Partition, int], *, at_once: bool = False) -> None:
         """Tell Kafka how far we are, now and then; only lag displays read it. Explicit offsets, errors ignored (#929)."""
         self._positions |= {TopicPartition(*part): offset for part, offset in after.items()}
         now = time.monotonic()
-        if now - self._hinted_at < _HINT_EVERY:
+        if not self._positions or (now - self._hinted_at < _HINT_EVERY and not at_once):
             return
         self._hinted_at = now
         try:
@@ -212,36 +296,3 @@ class Subscription(ConsumerRebalanceListener):
                 await self._subscriber.consumer.commit(dict(self._positions))
         except Exception as error:  # noqa: BLE001
             self._told.log.info("offsets not committed", extra={"error": repr(error)[:256]})
-
-
-class Records:
-    """A batch of raw records. A class of its own, so that FastStream does not take it for a list of arguments."""
-
-    __slots__ = ("all",)
-
-    def __init__(self, all_: Sequence[ConsumerRecord]) -> None:
-        self.all = all_
-
-
-async def _as_message(records: tuple[ConsumerRecord, ...]) -> KafkaAckableMessage:
-    """Replaces FastStream's parser, which decodes every header of every record and loses the batch when one is not UTF-8."""
-    return KafkaAckableMessage(body=Records(records), raw_message=records, headers={}, batch_headers=[], consumer=FAKE_CONSUMER)
-
-
-async def _as_is(message: KafkaAckableMessage) -> Any:
-    return message.body
-
-
-async def _leave(kafka: Any, subscriber: Any) -> None:
-    """Say farewell, within a deadline: aiokafka's stop may wait for ever, and the protocol needs no farewell."""
-    tasks, consumer = list(subscriber.tasks), subscriber.consumer
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(STOP_SECONDS):
-            await kafka.stop()
-            return
-    for task in tasks:
-        task.cancel()
-    if consumer is not None:
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(1):
-                await consumer._client.close()
