@@ -8,6 +8,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -78,6 +79,7 @@ async def _run() -> None:
     begin = json.loads(await lines.readline())
     book = Ledger(Path(begin["ledger"]))
     workload = Workload(book, Surroundings(**begin["where"]), begin["seed"], Rates(**begin["rates"]))
+    book.note("epoch", time.time() - time.monotonic())
     reading = asyncio.create_task(_follow(lines, workload))
     saying = asyncio.create_task(_say(workload))
     running = asyncio.create_task(workload.run())
