@@ -240,6 +240,7 @@ class Relay:
                     continue  # its turn comes when what is under way has left
                 self._marked.add(resend.topic)
                 self._begun = None
+                await sending_store.forget_marks(connection, resend.topic)
                 await outbox.mark_unsent(connection, resend.topic)
                 self._told.log.warning("a topic is sent again", extra={"topic": resend.topic})
             else:

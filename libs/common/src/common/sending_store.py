@@ -24,7 +24,6 @@ async def met(connection: asyncpg.Connection, sending: Sending, *, all_again: bo
         before = await connection.fetchval("select incarnation from broker_life for update")
         if before != sending.incarnation:
             await connection.execute("delete from sent_until")
-            await connection.execute("delete from sent_mark")
             await connection.execute(
                 """insert into broker_life (incarnation) values ($1)
                 on conflict (one) do update set incarnation = excluded.incarnation, since = now()""",
@@ -32,6 +31,7 @@ async def met(connection: asyncpg.Connection, sending: Sending, *, all_again: bo
             )
         if all_again:
             await connection.execute("update broker_life set all_again = true")
+            await connection.execute("delete from sent_mark")  # who passed them may have passed a hole
         await sent(connection, [], sending, sending.until)
 
 
@@ -57,6 +57,11 @@ async def sent(connection: asyncpg.Connection, batches: Sequence[int], sending: 
         where known.next <> excluded.next or known.beyond <> excluded.beyond""",
         batches, *(map(list, zip(*written, strict=True)) if written else ([], [], [], [])),
     )  # fmt: skip
+
+
+async def forget_marks(connection: asyncpg.Connection, topic: str) -> None:
+    """A reader passed a hole in this topic: what it has passed says nothing about what it has read."""
+    await connection.execute("delete from sent_mark where topic = $1", topic)
 
 
 async def note_reader(connection: asyncpg.Connection, group: str, incarnation: str, next_: dict[Partition, int]) -> None:
