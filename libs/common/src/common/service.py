@@ -28,6 +28,7 @@ from common.relay import Relay
 from common.settings import Settings
 from common.subscription import Subscription
 from common.telemetry import Telemetry
+from common.unparker import Unparker
 from common.watchdog import Watchdog
 from common.window import Window
 
@@ -105,6 +106,8 @@ class Service:
             give_up=self._watchdog.give_up,
         )  # fmt: skip
         self.in_background("progress", self._report, every=5, after_commits=False)
+        unparker = Unparker(self.database, consumer, self._control.ask, self.telemetry)
+        self.in_background("parked events", unparker.step, every=1, after_commits=False)  # a look after every batch adds up
 
     def _membership(self) -> Membership:
         if self._broker.forgets:
