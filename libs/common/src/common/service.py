@@ -24,6 +24,7 @@ from common.health import Health
 from common.kafka_reader import Membership
 from common.migrate import Folder
 from common.postgres import Database
+from common.prune import Pruner
 from common.relay import Relay
 from common.settings import Settings
 from common.subscription import Subscription
@@ -66,10 +67,9 @@ class Service:
         self.telemetry = telemetry or Telemetry.of(name, settings)
         self._folders = {"messaging": files("common") / "migrations" / "messaging", name: migrations}
         self._broker = Broker(settings.kafka, settings.incarnation)
-        self._readers = {topic.name: topic.readers for topic in TOPICS.values()}
+        self._readers: dict[str, tuple[str, ...]] = {}
         window = Window(self._readers) if self._broker.forgets else None
         self._relay = Relay(settings.postgres, name, self._broker, self.telemetry, window=window)
-        self._control = Control(self._broker, name, self._relay, self.telemetry)
         self.database = Database(settings.postgres, name, clock=clock, announce=self._relay.announce)
         self._health = Health(self.database, self._broker, self.telemetry)
         self._watchdog = Watchdog(settings.watchdog, self.telemetry)
@@ -77,6 +77,7 @@ class Service:
         self.consumer: Consumer | None = None
         self._subscription: Subscription | None = None
         self._loops: dict[str, Loop] = {}
+        self._control = self._know(TOPICS)
         self.in_background("database check", self._health.look_at_database, every=2, after_commits=False)
         self.in_background("broker check", self._health.look_at_broker, every=5, after_commits=False)
 
@@ -98,8 +99,7 @@ class Service:
             facts=facts, topics=topics, before=before, after_batch=self.wake_all,
         )  # fmt: skip
         self.consumer = consumer
-        self._readers |= {topic.name: topic.readers for topic in topics.values()}
-        self._control = Control(self._broker, self.name, self._relay, self.telemetry, topics=topics)
+        self._control = self._know(topics)
         self._subscription = Subscription(
             consumer, self._broker, self.telemetry,
             at_once=at_once, membership=self._membership(), trimmed=self._ask_for_all, moved=self._moved,
@@ -108,6 +108,14 @@ class Service:
         self.in_background("progress", self._report, every=5, after_commits=False)
         unparker = Unparker(self.database, consumer, self._control.ask, self.telemetry)
         self.in_background("parked events", unparker.step, every=1, after_commits=False)  # a look after every batch adds up
+
+    def _know(self, topics: Mapping[str, Topic]) -> Control:
+        """Who reads what: whom the embedded relay waits for, what we may be asked to send again, what may be dropped."""
+        self._readers |= {topic.name: topic.readers for topic in topics.values()}
+        # It looks at the clock itself, and does its work once an hour.
+        pruner = Pruner(self.database, self.telemetry, topics=topics)
+        self.in_background("prune", pruner.step, every=300, after_commits=False)
+        return Control(self._broker, self.name, self._relay, self.telemetry, topics=topics)
 
     def _membership(self) -> Membership:
         if self._broker.forgets:
