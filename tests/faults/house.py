@@ -8,10 +8,11 @@ import asyncio
 import json
 import os
 import random
+import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -140,6 +141,7 @@ async def house(
 
     Raises `tests.kafka_server.NoKafka` where a real one cannot be had."""
     async with AsyncExitStack() as stack:
+        stack.enter_context(_ended_by_signals())
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         postgres = PostgresServer({"max_connections": "300", "fsync": "on" if fsync else "off"})
         stack.callback(postgres.close)
@@ -161,6 +163,20 @@ async def house(
             made._run("all", "all", _lasting_port(), _environment(made))
         await made.ready()
         yield made
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the house as Ctrl-C does: everything is ended, nothing is left behind."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)
 
 
 async def _prepare(postgres: PostgresServer) -> None:
