@@ -4,13 +4,32 @@ import asyncio
 import json
 import uuid
 from collections.abc import Sequence
+from importlib.resources import files
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from common import migrate
+from common.contracts.registry import TOPICS
+from common.postgres import Database
 from common.publisher import Publisher
+from common.service import Service
+from common.telemetry import Telemetry
 from tests.brokers import Broker
-from tests.common.hop import NOTIFICATIONS, RATES, Seen, Source, looking_at, notification, rate, running_hop, until
+from tests.common.hop import (
+    HANDLERS,
+    MIGRATIONS,
+    NOTIFICATIONS,
+    RATES,
+    Seen,
+    Source,
+    looking_at,
+    notification,
+    rate,
+    running_hop,
+    settings,
+    until,
+)
 from tests.common.records import HandMade, a_record, an_event
 
 
@@ -103,6 +122,37 @@ async def test_a_missing_event_of_a_dense_topic_holds_its_key_until_it_arrives(
         assert [(row["sequence"], row["reason"]) for row in await seen.parked()] == [(3, "gap")]
         await write(any_kafka, [a_notification("a", 2)])
         await reached(seen, "a", 2, topic=NOTIFICATIONS)
+
+
+async def test_when_poison_is_cured_its_key_goes_on_by_itself_and_in_order(postgres: str, any_kafka: Broker, name: str) -> None:
+    async with running_hop(postgres, any_kafka, name), looking_at(postgres, name) as seen:
+        await write(any_kafka, [a_notification("a", 1, rule="poison"), a_notification("a", 2), a_notification("a", 3)])
+        await until(seen.parked)
+        await seen.cure("poison")
+        await reached(seen, "a", 3, topic=NOTIFICATIONS)
+        assert await seen.effects(NOTIFICATIONS) == [("a", 1), ("a", 2), ("a", 3)]
+        assert not await seen.parked()
+
+
+async def test_what_the_broker_lost_is_asked_for_and_comes_from_its_source_again(
+    postgres: str, any_kafka: Broker, name: str
+) -> None:
+    service = Service(name, settings(postgres, any_kafka), migrations=MIGRATIONS, telemetry=Telemetry(name))
+    mine = TOPICS[NOTIFICATIONS]._replace(producer=name, readers=(name,))
+    service.on_events(HANDLERS, topics=TOPICS | {NOTIFICATIONS: mine})
+    await migrate.apply(postgres, name, {"messaging": files("common") / "migrations" / "messaging"})
+    async with looking_at(postgres, name) as seen:
+        database = Database(postgres, name)  # tells no relay
+        await database.open()
+        for _ in range(5):
+            async with database.transaction() as tx:
+                tx.emit(notification("a"))
+        await database.close()
+        await seen.connection.execute("delete from unsent where batch in (2, 3)")  # as if they had been sent, and lost
+        async with service.lifespan():
+            await reached(seen, "a", 5, topic=NOTIFICATIONS)
+        assert await seen.effects(NOTIFICATIONS) == [("a", number) for number in range(1, 6)]
+        assert not await seen.parked()
 
 
 async def test_data_that_breaks_its_contract_is_parked_with_item_field_and_reason(
