@@ -13,6 +13,8 @@ MATRIX = {
     Action.SEE_INBOX:       (None,   "own",  "own",  "own",  "own",  None,   None),
     Action.ACKNOWLEDGE:     (None,   "own",  "own",  "own",  "own",  None,   None),
     Action.SEE_MAIL:        (None,   None,   None,   None,   "all",  "all",  None),
+    Action.SEE_PARKED:      (None,   None,   None,   None,   None,   "all",  None),
+    Action.MEND_PARKED:     (None,   None,   None,   None,   None,   "all",  None),
     Action.SUBMIT_EVENTS:   (None,   None,   None,   None,   None,   None,   "own"),
 }  # fmt: skip
 ROLES = (Role.ANYONE, Role.OFFICER, Role.COMPANY, Role.OFFICE, Role.SECRETARIAT, Role.OPERATOR, Role.PARTNER)

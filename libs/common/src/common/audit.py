@@ -7,6 +7,7 @@ takes such pairs (`Witness`) and finds both.
 """
 
 import hashlib
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -83,6 +84,11 @@ async def append(
         *entry,
     )
     return entry
+
+
+def tell(log: logging.Logger, entry: Entry) -> None:
+    """Log an act after its commit: the witness that a chain needs against whoever may write the table."""
+    log.info("act in the audit", extra={"action": entry.action, "number": entry.number, "hash": entry.hash.hex()})
 
 
 def hash_of(entry: Entry) -> bytes:

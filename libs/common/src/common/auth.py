@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from common import vocabulary
+from common import held, vocabulary
 from common.errors import Forbidden
 from common.permissions import Action, Role, may, reach
 
@@ -122,13 +122,15 @@ async def _look_up(request: Request) -> Principal:
     token = request.cookies.get(cookie_name(service.settings.public_origin))
     if token:
         sql = "SELECT * FROM identity.live_sessions WHERE token_hash = $1 AND expires_at > $2"
-        return await _found(service, sql, hashed(token), service.clock())
+        return await _found(service, sql, hashed(token), service.clock(), request=request)
     return ANYONE
 
 
-async def _found(service: Any, sql: str, *args: object) -> Principal:
+async def _found(service: Any, sql: str, *args: object, request: Request | None = None) -> Principal:
     async with service.database.reading() as tx:
         row = await tx.fetchrow(sql, *args)
+        if row is not None and request is not None and may(Role(row["role"]), Action.SEE_PARKED, own=None):
+            request.state.held = await held.everywhere(tx, service.name)  # the head of every page says how many
     if row is None:
         return ANYONE
     return Principal(Role(row["role"]), row["account_id"], row["organisation_id"], by_language(row["names"]), row["language"])

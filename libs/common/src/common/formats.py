@@ -5,7 +5,7 @@ A number and its unit are held together by a no-break space where the language p
 """
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -134,6 +134,16 @@ class Formats:
         if left < 0:
             return f"{self.days(-left)}前" if self._ja else f"{self.days(-left)}{NO_BREAK}ago"
         return f"あと{self.days(left)}" if self._ja else f"{self.days(left)}{NO_BREAK}left"
+
+    def lasting(self, time: timedelta) -> str:
+        """`less than a minute`, `12 minutes`, `3 hours`, `5 days`: how long something has lasted, in its largest whole unit."""
+        minutes = int(time.total_seconds() // 60)
+        if minutes < 1:
+            return "1分未満" if self._ja else "less than a minute"
+        if minutes >= 48 * 60:
+            return self.days(minutes // (24 * 60))
+        count, ja, en = (minutes // 60, "時間", "hour") if minutes >= 120 else (minutes, "分", "minute")
+        return f"{count}{ja}" if self._ja else f"{count}{NO_BREAK}{en if count == 1 else en + 's'}"
 
     def pick(self, text: Mapping[str, str]) -> str:
         """A text by language in this language, else in one that the reader is likely to know."""

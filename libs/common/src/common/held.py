@@ -4,7 +4,7 @@ by cause and one by one. Only reads, but for the board on which each service say
 `group` is the reading service's name. An event that was superseded or skipped holds nobody up; it is kept to be looked at.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -136,7 +136,7 @@ async def amount(tx: Transaction) -> Amount:
 async def causes(tx: Transaction, group: str) -> list[CauseRow]:
     """What waits, by cause, the oldest first; without what only stands behind another."""
     rows = await tx.fetch(
-        """select topic, type, reason, cause, next_try = 'infinity' and reason <> 'behind' as dead, count(*) as amount, min(first_at) as oldest,
+        """select topic, type, reason, cause, next_try = 'infinity' as dead, count(*), min(first_at) as oldest,
             min(nullif(next_try, 'infinity')) as next_try, coalesce(min(pointer), ''), coalesce(min(error), '')
         from parked where grp = $1 and reason not in ('superseded', 'skipped', 'behind')
         group by topic, type, reason, cause, next_try = 'infinity' order by oldest limit 500""",
@@ -258,12 +258,26 @@ def _record(row: Any) -> HeldRecord:
 
 
 # the board ------------------------------------------------------------------------------------------------------------
-async def everywhere(tx: Transaction, own: str) -> dict[str, Amount]:
-    """What each service holds: the service `own` as it is now, the others as they last said, by name."""
-    rows = await tx.fetch("select service, amount, oldest from identity.held_records where service <> $1", own)
-    said = {service: Amount(amount, oldest) for service, amount, oldest in rows}
-    said[own] = await amount(tx)
-    return {service: said[service] for service in sorted(said)}
+class Everywhere(NamedTuple):
+    """What all services hold, by name, each as it last said; the sum, and where to look first."""
+
+    by_service: dict[str, Amount]
+
+    @property
+    def amount(self) -> int:
+        return sum(held.amount for held in self.by_service.values())
+
+    @property
+    def where(self) -> str:
+        """The service whose oldest record has waited longest; the one that was asked where nothing is held."""
+        waiting = {name: held.oldest for name, held in self.by_service.items() if held.oldest}
+        return min(waiting, key=lambda name: waiting[name]) if waiting else next(iter(self.by_service))
+
+
+async def everywhere(tx: Transaction, own: str) -> Everywhere:
+    """What each service holds: the service `own` first and as it is now, the others as they last said."""
+    rows = await tx.fetch("select service, amount, oldest from identity.held_records where service <> $1 order by 1", own)
+    return Everywhere({own: await amount(tx), **{row["service"]: Amount(row["amount"], row["oldest"]) for row in rows}})
 
 
 def tell_how_many(database: Database, service: str) -> Callable[[], Awaitable[bool]]:
@@ -280,3 +294,9 @@ def tell_how_many(database: Database, service: str) -> Callable[[], Awaitable[bo
         return False
 
     return step
+
+
+async def names_of(tx: Transaction, actors: Collection[str]) -> dict[str, dict[str, str]]:
+    """The names by language of those actors that are accounts; a user of the system at the command line has none."""
+    rows = await tx.fetch("select account_id, names from identity.people where account_id = any($1::text[])", list(actors))
+    return {row["account_id"]: row["names"] for row in rows}

@@ -39,6 +39,9 @@ class Action(StrEnum):
     SEE_INBOX = "see the inbox"
     ACKNOWLEDGE = "acknowledge"
     SEE_MAIL = "see the folder of mails"
+    SEE_PARKED = "see held records"
+    """Events that could not be handled, with their bodies."""
+    MEND_PARKED = "mend held records"
     SUBMIT_EVENTS = "submit events"
     SIGN_OUT = "sign out"
 
@@ -86,6 +89,8 @@ PERMISSIONS: dict[Role, dict[Action, Reach]] = {
         **EVERYBODY,
         Action.SEE_PROPOSALS: "all",
         Action.SEE_MAIL: "all",
+        Action.SEE_PARKED: "all",
+        Action.MEND_PARKED: "all",
     },
     Role.PARTNER: {
         **EVERYBODY,

@@ -117,7 +117,7 @@ class Pages:
         """The page in the reader's language; `context` is what the template shows."""
         language = language_of(request)
         reader = getattr(request.state, "principal", None) or ANYONE
-        here = {"here": "", "unread": None, "now": self._service.clock()}
+        here = {"here": "", "unread": None, "now": self._service.clock(), "held": getattr(request.state, "held", None)}
         page = self._environments[language].get_template(template)
         content = page.render(
             {**here, **context, "reader": reader, "path": request.url.path, "other": _other_language(request, language)}
@@ -173,6 +173,7 @@ class Pages:
             "clock_time": formats.clock_time,
             "moment": formats.moment,
             "zone": formats.zone,
+            "lasting": formats.lasting,
             "technology": formats.technology,
             "country": formats.country,
             "language": formats.language_name,

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from catalog import api, pages
 from catalog.handlers import SUBMISSIONS
-from common import intake, web
+from common import intake, parked_pages, web
 from common.clock import Clock, utc_now
 from common.service import Service
 from common.settings import Settings
@@ -19,5 +19,6 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemet
     app = web.application(service)
     app.include_router(intake.routes(service, SUBMISSIONS))
     app.include_router(api.routes(service))
+    app.include_router(parked_pages.routes(service))
     app.include_router(pages.routes(service))
     return app

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 from fastapi import FastAPI
 
-from common import web
+from common import parked_pages, web
 from common.clock import Clock, utc_now
 from common.service import Service
 from common.settings import Settings
@@ -23,5 +23,6 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemet
     service.on_duties(DUTIES)
     app = web.application(service)
     app.include_router(api.routes(service))
+    app.include_router(parked_pages.routes(service))
     app.include_router(pages.routes(service))
     return app

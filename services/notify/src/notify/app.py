@@ -4,7 +4,7 @@ from importlib.resources import files
 
 from fastapi import FastAPI
 
-from common import sign_in, web
+from common import parked_pages, sign_in, web
 from common.clock import Clock, utc_now
 from common.service import Service
 from common.telemetry import Telemetry
@@ -23,6 +23,7 @@ def create_app(settings: NotifySettings, *, clock: Clock = utc_now, telemetry: T
     service.in_background("sender", Sender(service, settings).step, every=1)
     app = web.application(service)
     app.include_router(api.routes(service))
+    app.include_router(parked_pages.routes(service))
     app.include_router(home.routes(service))
     app.include_router(inbox.routes(service))
     app.include_router(mails.routes(service, settings))

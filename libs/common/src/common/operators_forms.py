@@ -1,0 +1,52 @@
+"""What operators send with the forms of the held records, read only once it is known who they are."""
+
+from dataclasses import dataclass, replace
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from common.auth import Principal
+from common.errors import Fault, NotFound, Rejected
+
+REASON_SLUGS = frozenset({"reason-missing", "reason-too-long", "reason-not-readable"})
+_FIELDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What was typed into which form, to be shown again where it was refused: the fault of the reason, and those of the rest."""
+
+    verb: str
+    reason: str = ""
+    body: str = ""
+    key: str = ""
+    headers: str = ""
+    reason_fault: dict[str, str] | None = None
+    faults: tuple[Fault, ...] = ()
+
+    def refused(self, error: Rejected) -> "Tried":
+        """The same with what is wrong."""
+        return replace(self, reason_fault=error.detail if error.slug in REASON_SLUGS else None, faults=error.faults)
+
+
+async def posted(request: Request, verb: str) -> Tried:
+    """The form's fields; browsers end lines with CR LF, we with LF."""
+    form = await request.form(max_files=0, max_fields=_FIELDS)
+
+    def text(name: str) -> str:
+        value = form.get(name, "")
+        return "" if isinstance(value, UploadFile) else value.replace("\r\n", "\n")
+
+    return Tried(verb, text("reason"), text("body"), text("key"), text("headers"))
+
+
+def actor_of(mender: Principal) -> str:
+    """Who acts, as the audit keeps it."""
+    return mender.account_id or ""
+
+
+def without_nul(value: str) -> str:
+    """The value; NotFound for one with a NUL, which PostgreSQL would refuse and so never holds."""
+    if "\x00" in value:
+        raise NotFound
+    return value

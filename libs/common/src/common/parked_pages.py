@@ -1,0 +1,235 @@
+"""What a service could not handle, for operators: the overview by cause, the events of one cause, one event, and what was done.
+
+Every form works without a script and asks for a reason; a refusal comes back on the same page with what was typed. After an act
+its row in the audit is shown. Records that are no events have their pages in `common.quarantine_pages`.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Query
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from common import audit, held, mending, quarantine_pages
+from common.addresses import window
+from common.amendments import contract_faults
+from common.audit import Entry
+from common.auth import Principal, allowed
+from common.broken_words import in_words
+from common.errors import NotFound, Rejected
+from common.exact_json import NotJson, from_json
+from common.held import Cause, EventId, HeldEvent
+from common.json_shown import as_text, laid_out
+from common.list_parameters import PageNumber
+from common.operators_forms import Tried, actor_of, posted, without_nul
+from common.permissions import Action
+from common.transaction import Transaction
+from common.web import SHARED_PAGES, Pages
+
+if TYPE_CHECKING:
+    from common.service import Service
+
+PER_PAGE = 50
+LATEST_ACTS = 10
+SERVICES = ("needs", "catalog", "matching", "notify")
+TELL_EVERY = 5.0
+"""Seconds between two looks at how many records are held, for the pages of the other services."""
+
+Seer = Annotated[Principal, Depends(allowed(Action.SEE_PARKED))]
+Mender = Annotated[Principal, Depends(allowed(Action.MEND_PARKED))]
+Verb = Callable[[Transaction, Any, Tried, str], Awaitable[Entry]]
+Word = Annotated[str, Query(max_length=500)]
+
+
+def event_id(
+    topic: Annotated[str, Query(max_length=255)],
+    key: Annotated[str, Query(max_length=255)],
+    sequence: Annotated[int, Query(ge=1, lt=10**18)],
+) -> EventId:
+    """Which event an address means. In the query, because a key may hold slashes and dots, which browsers resolve in a path."""
+    return EventId(without_nul(topic), without_nul(key), sequence)
+
+
+def cause_of(topic: Word, type: Word, reason: Word, cause: Word = "") -> Cause:  # noqa: A002  the column's name
+    """Which cause an address means."""
+    return Cause(*map(without_nul, (topic, type, reason, cause)))
+
+
+Which = Annotated[EventId, Depends(event_id)]
+WhichCause = Annotated[Cause, Depends(cause_of)]
+
+
+def routes(service: "Service") -> APIRouter:
+    """`/<service>/parked` and below, `/<service>/quarantine`. Include them before the service's own pages, whose addresses may
+    end in anything. The other services' pages are told in the background how many records are held here."""
+    router = APIRouter(include_in_schema=False)
+    pages, group = Pages(service, SHARED_PAGES), service.name
+    home = f"/{group}/parked"
+    service.in_background("held records check", held.tell_how_many(service.database, group), every=TELL_EVERY)
+
+    @router.get(home)
+    async def overview(request: Request, _: Seer) -> Response:
+        async with service.database.reading() as tx:
+            causes = await held.causes(tx, group)
+            records = await held.record_causes(tx, group)
+            acts = await audit.about(tx, {}, LATEST_ACTS)
+            shown = {
+                "amount": await held.amount(tx),
+                "given_up": [row for row in causes if row.dead],
+                "tried_again": [row for row in causes if not row.dead],
+                "behind": await held.behind(tx, group),
+                "records": records,
+                "over": await held.over(tx, group),
+                "records_over": await held.records_over(tx, group),
+                "acts": acts,
+                "names": await held.names_of(tx, {entry.actor for entry in acts}),
+            }
+        return _rendered(request, "parked.html", 200, **shown, services=SERVICES if group in SERVICES else (group,))
+
+    @router.get(f"{home}/cause")
+    async def events_of_cause(request: Request, _: Seer, cause: WhichCause, page: PageNumber = 1) -> Response:
+        return await show_cause(request, cause, page)
+
+    @router.post(f"{home}/cause/retry")
+    async def retry_all(request: Request, mender: Mender, cause: WhichCause) -> Response:
+        tried = await posted(request, "retry-all")
+        try:
+            entry = await act(lambda tx: mending.retry_all(tx, group, cause, actor=actor_of(mender), reason=tried.reason))
+        except Rejected as error:
+            return await show_cause(request, cause, 1, tried.refused(error), error)
+        return _to_act(entry)
+
+    async def show_cause(
+        request: Request, cause: Cause, page: int, tried: Tried | None = None, problem: Rejected | None = None
+    ) -> Response:
+        async with service.database.reading() as tx:
+            total = await held.amount_of(tx, group, cause)
+            part = window(page, PER_PAGE, total)
+            events = await held.events_of(tx, group, cause, limit=PER_PAGE, skip=part.skip)
+        if not events and problem is None:
+            raise NotFound("nothing-of-this-cause", _NOTHING_LEFT)
+        query = urlencode(cause._asdict())
+        context = {"cause": cause, "events": events, "part": part, "total": total, "query": query}
+        return _rendered(request, "parked_cause.html", 422 if problem else 200, **context, tried=tried, problem=problem)
+
+    @router.get(f"{home}/event")
+    async def event(request: Request, _: Seer, which: Which) -> Response:
+        return await show_event(request, which)
+
+    @router.post(f"{home}/event/retry")
+    async def retry(request: Request, mender: Mender, which: Which) -> Response:
+        return await mend(request, mender, which, "retry", _retry)
+
+    @router.post(f"{home}/event/edit")
+    async def edit(request: Request, mender: Mender, which: Which) -> Response:
+        return await mend(request, mender, which, "edit", _edit)
+
+    @router.post(f"{home}/event/skip")
+    async def skip(request: Request, mender: Mender, which: Which) -> Response:
+        return await mend(request, mender, which, "skip", _skip)
+
+    async def _retry(tx: Transaction, which: EventId, tried: Tried, actor: str) -> Entry:
+        return await mending.retry(tx, group, which, actor=actor, reason=tried.reason)
+
+    async def _edit(tx: Transaction, which: EventId, tried: Tried, actor: str) -> Entry:
+        return await mending.edit(tx, group, which, tried.body, actor=actor, reason=tried.reason)
+
+    async def _skip(tx: Transaction, which: EventId, tried: Tried, actor: str) -> Entry:
+        return await mending.skip(tx, group, which, actor=actor, reason=tried.reason)
+
+    async def mend(request: Request, mender: Principal, which: EventId, verb: str, do: Verb) -> Response:
+        tried = await posted(request, verb)
+        try:
+            entry = await act(lambda tx: do(tx, which, tried, actor_of(mender)))
+        except Rejected as error:
+            return await show_event(request, which, tried.refused(error), error)
+        return _to_act(entry)
+
+    async def show_event(
+        request: Request, which: EventId, tried: Tried | None = None, problem: Rejected | None = None
+    ) -> Response:
+        subject = which._asdict()
+        async with service.database.reading() as tx:
+            event = await held.event(tx, group, which)
+            row = await held.row_of(tx, group, which)
+            acts = [
+                *await audit.about(tx, subject),
+                *await audit.about(tx, {"events": [list(which)]}),
+                *await audit.about(tx, {"event": [list(which)]}),
+            ]
+            names = await held.names_of(tx, {entry.actor for entry in acts})
+        if event is None and which.sequence > row.last and not acts:
+            raise NotFound
+        acts.sort(key=lambda entry: -entry.number)
+        context = {
+            "which": which, "event": event, "row": row, "dense": held.is_dense(which.topic), "acts": acts, "names": names,
+            "query": urlencode(subject), "head_query": urlencode({**subject, "sequence": row.head or which.sequence}),
+            "tried": tried, "problem": problem, **(_body_of(event) if event else {}),
+        }  # fmt: skip
+        return _rendered(request, "parked_event.html", 422 if problem else 200, **context)
+
+    @router.get(f"{home}/acts/{{number}}")
+    async def done(request: Request, number: str, _: Seer) -> Response:
+        """What was done, as it stands in the audit, and how its record stands now."""
+        if not (number.isascii() and number.isdigit() and len(number) < 19):
+            raise NotFound
+        async with service.database.reading() as tx:
+            entry = await audit.entry(tx, int(number))
+            if entry is None:
+                raise NotFound
+            which = _event_of(entry)
+            event = await held.event(tx, group, which) if which else None
+            names = await held.names_of(tx, {entry.actor})
+        query = urlencode(which._asdict()) if which else ""
+        context = {"entry": entry, "which": which, "event": event, "names": names, "query": query}
+        return _rendered(request, "parked_act.html", 200, **context)
+
+    async def act(do: Callable[[Transaction], Awaitable[Entry]]) -> Entry:
+        """One act in a transaction of its own; whoever can go on now is woken."""
+        async with service.database.transaction() as tx:
+            entry = await do(tx)
+        audit.tell(service.telemetry.log, entry)
+        service.wake_all()
+        return entry
+
+    def _to_act(entry: Entry) -> Response:
+        return RedirectResponse(f"{home}/acts/{entry.number}", status_code=303)
+
+    def _rendered(request: Request, template: str, status: int, **context: object) -> Response:
+        return pages.render(request, template, status, here="held", service=group, home=home, in_words=in_words, **context)
+
+    router.include_router(quarantine_pages.routes(service, act, _to_act, _rendered))
+    return router
+
+
+def _body_of(event: HeldEvent) -> dict[str, Any]:
+    """The body laid out with what is wrong in it marked, and what the contract says of it today."""
+    try:
+        value = from_json(event.event.body)
+    except NotJson:
+        return {"pieces": [], "text": event.event.body.decode("utf-8", "replace"), "faults": (), "original": None}
+    faults = contract_faults(event.event.type, event.event.key, value)
+    wrong = {fault.pointer for fault in faults} or {event.pointer}
+    original = as_text(from_json(event.original)) if event.original is not None else None
+    return {"pieces": laid_out(value, wrong), "text": as_text(value), "faults": faults, "original": original}
+
+
+def _event_of(entry: Entry) -> EventId | None:
+    """The one event that an act was about, or that a record became by it."""
+    subject = entry.subject
+    became = subject.get("event")
+    if isinstance(became, list) and became:
+        topic, key, sequence = became[0]
+    else:
+        topic, key, sequence = subject.get("topic"), subject.get("key"), subject.get("sequence")
+    if isinstance(topic, str) and isinstance(key, str) and isinstance(sequence, int):
+        return EventId(topic, key, sequence)
+    return None
+
+
+_NOTHING_LEFT = {
+    "en": "Nothing is held for this cause any more. What there was has taken effect, or somebody has decided on it.",
+    "ja": "この原因で保留中のものはもうありません。反映されたか、既に誰かが処理しました。",
+}
