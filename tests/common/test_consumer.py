@@ -10,7 +10,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from common import migrate
+from common.consumer import HANDLER_SECONDS, seconds_for
 from common.contracts.registry import TOPICS
+from common.gate import Halving
 from common.postgres import Database
 from common.publisher import Publisher
 from common.service import Service
@@ -271,3 +273,16 @@ async def test_an_event_as_large_as_may_be_gets_through(postgres: str, any_kafka
         await publisher.publish([an_event(), big, an_event(sequence=2)])
     finally:
         await publisher.close()
+
+
+def test_an_event_that_hangs_is_found_among_two_thousand_before_the_broker_loses_patience() -> None:
+    events = [an_event(key=f"k{n}") for n in range(2000)]
+    work, waited = Halving(events, ()), 0.0
+    while part := work.next():
+        if events[700] in part:
+            waited += seconds_for(len(part), len(events))
+            work.failed("TimeoutError()")
+        else:
+            work.succeeded()
+    assert waited < 100  # Kafka's max.poll.interval.ms is 300 s
+    assert seconds_for(1, 1) == HANDLER_SECONDS
