@@ -1,6 +1,7 @@
 """The operator's commands: what is held back, the audit, replays. Only words and options; the work is imported when called."""
 
 import argparse
+from pathlib import Path
 
 from musubi.options import command, output, services, verbs
 
@@ -11,6 +12,9 @@ def add(commands: "argparse._SubParsersAction") -> None:
 
     audit = command(commands, "audit", None, "what is written down about operators' acts")
     verify = command(verbs(audit), "verify", _audit_verify, "say whether it is still as it was written (leaves with 1 if not)")
+    verify.add_argument(
+        "--log", action="append", default=[], type=Path, metavar="FILE", help="a log of the services, to compare with"
+    )
     services(verify)
     output(verify)
 
@@ -94,7 +98,7 @@ def _parked_skip(options: argparse.Namespace) -> int:
 def _audit_verify(options: argparse.Namespace) -> int:
     from musubi import audit
 
-    return audit.verify(options.folder, options.service, as_json=options.json)
+    return audit.verify(options.folder, options.service, options.log, as_json=options.json)
 
 
 def _replay(options: argparse.Namespace) -> int:

@@ -4,14 +4,15 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from common import audit, held, mending, mending_records, raw_records
+from common.amendments import checked_reason
 from common.clock import rfc3339
 from common.errors import MusubiError, NotFound
 from common.held import Cause, EventId, HeldEvent, HeldRecord, RecordCause, RecordId
@@ -38,13 +39,15 @@ def list_(folder: Path, services: Sequence[str], cause: str | None, *, as_json: 
 
 def show(folder: Path, service: str, name: str, *, as_json: bool) -> int:
     """`musubi parked show`: one event or record, why it is held, what it says, and who did what with it."""
-    return asyncio.run(_show(folder, service, name, as_json=as_json))
+    with _in_words():
+        return asyncio.run(_show(folder, service, name, as_json=as_json))
 
 
 def retry(folder: Path, service: str, name: str, *, reason: str, as_json: bool) -> int:
     """`musubi parked retry`."""
 
     async def act(tx: Transaction) -> audit.Entry:
+        checked_reason(reason)
         item = await _find(tx, service, name)
         if isinstance(item, HeldEvent):
             return await mending.retry(tx, service, item.id, actor=places.actor(), reason=reason)
@@ -57,6 +60,7 @@ def retry_all(folder: Path, service: str, name: str, *, reason: str, as_json: bo
     """`musubi parked retry-all`."""
 
     async def act(tx: Transaction) -> audit.Entry:
+        checked_reason(reason)
         cause = await _find_cause(tx, service, name)
         if isinstance(cause, Cause):
             return await mending.retry_all(tx, service, cause, actor=places.actor(), reason=reason)
@@ -71,6 +75,7 @@ def skip(folder: Path, service: str, name: str, *, reason: str, as_json: bool) -
     """`musubi parked skip`; where events before this one are missing: go on without them."""
 
     async def act(tx: Transaction) -> audit.Entry:
+        checked_reason(reason)
         item = await _find(tx, service, name)
         if isinstance(item, HeldEvent):
             return await mending.skip(tx, service, item.id, actor=places.actor(), reason=reason)
@@ -82,7 +87,9 @@ def skip(folder: Path, service: str, name: str, *, reason: str, as_json: bool) -
 def edit(folder: Path, service: str, name: str, file: str | None, *, reason: str, as_json: bool) -> int:
     """`musubi parked edit`: the new text from `file` ("-" is standard input), else from the user's editor."""
     dsn = places.databases(folder)[places.known([service])[0]]
-    before = asyncio.run(_text_of(dsn, service, name))
+    with _in_words():
+        checked_reason(reason)
+        before = asyncio.run(_text_of(dsn, service, name))
     text = editor.read(file) if file else editor.opened(before, ".json" if ":" in name else ".txt")
 
     async def act(tx: Transaction) -> audit.Entry:
@@ -102,11 +109,12 @@ def edit(folder: Path, service: str, name: str, file: str | None, *, reason: str
 
 def _do(folder: Path, service: str, act: Act, words: str, *, as_json: bool) -> int:
     """Carry out an act in one transaction and say what was written into the audit."""
-    entry = asyncio.run(_acted(folder, service, act))
+    with _in_words():
+        entry = asyncio.run(_acted(folder, service, act))
     if entry.action == "go-on":
         words = "Its key goes on without events {first} to {last}, which never came."
     if as_json:
-        print(json.dumps(_as_json(entry), ensure_ascii=False))
+        print(json.dumps({"service": service} | _as_json(entry), ensure_ascii=False))
     else:
         print(words.format_map(dict(entry.subject)))
         print(f"Audit of {service}: number {entry.number}, {entry.action}, by {entry.actor}, hash {entry.hash.hex()}.")
@@ -114,7 +122,7 @@ def _do(folder: Path, service: str, act: Act, words: str, *, as_json: bool) -> i
 
 
 async def _acted(folder: Path, service: str, act: Act) -> audit.Entry:
-    async with _opened(folder, service) as database, _in_words(), database.transaction() as tx:
+    async with _opened(folder, service) as database, database.transaction() as tx:
         return await act(tx)
 
 
@@ -125,8 +133,8 @@ async def _opened(folder: Path, service: str) -> AsyncIterator[Database]:
         yield database
 
 
-@asynccontextmanager
-async def _in_words() -> AsyncIterator[None]:
+@contextmanager
+def _in_words() -> Iterator[None]:
     """A refusal in one line, each fault with its place."""
     language = "ja" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("ja") else "en"
     try:
@@ -171,7 +179,7 @@ async def _find_cause(tx: Transaction, service: str, name: str) -> Cause | Recor
 
 
 async def _text_of(dsn: str, service: str, name: str) -> str:
-    async with places.opened(dsn, service) as database, _in_words(), database.reading() as tx:
+    async with places.opened(dsn, service) as database, database.reading() as tx:
         item = await _find(tx, service, name)
     return pretty(item.event.body) if isinstance(item, HeldEvent) else editor.as_one(raw_records.as_text(item))
 
@@ -185,7 +193,7 @@ def pretty(body: bytes) -> str:
 
 
 async def _show(folder: Path, service: str, name: str, *, as_json: bool) -> int:
-    async with _opened(folder, service) as database, _in_words(), database.reading() as tx:
+    async with _opened(folder, service) as database, database.reading() as tx:
         item = await _find(tx, service, name)
         acts = await audit.about(tx, item.id._asdict())
     facts = held_lists.facts_of(item)
