@@ -22,6 +22,7 @@ from common.service import Service
 from common.settings import Settings
 from common.telemetry import Telemetry
 from common.transaction import Transaction
+from common.window import Window
 from tests.brokers import Broker
 
 MIGRATIONS = Path(__file__).parent / "hop_migrations"
@@ -103,10 +104,12 @@ async def running_hop(postgres: str, broker: Broker, name: str, *, telemetry: Te
 class Source:
     """A service that only announces: its database and its relay."""
 
-    def __init__(self, postgres: str, broker: Broker, *, telemetry: Telemetry | None = None) -> None:
+    def __init__(
+        self, postgres: str, broker: Broker, *, telemetry: Telemetry | None = None, window: Window | None = None
+    ) -> None:
         self._dsn = postgres
         told = telemetry or Telemetry("source", log_level="INFO")
-        self.relay = Relay(postgres, "source", KafkaAddress(broker.address, broker.incarnation), told)
+        self.relay = Relay(postgres, "source", KafkaAddress(broker.address, broker.incarnation), told, window=window)
         self.database = Database(postgres, "source", announce=self.relay.announce)
 
     async def emit(self, *facts: Fact) -> None:
