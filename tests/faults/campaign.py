@@ -9,6 +9,7 @@ import asyncio
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -23,7 +24,7 @@ from tests.faults import evidence, rest, states, verdict
 from tests.faults.counter import DEADLOCK, POISON
 from tests.faults.house import House, Kind, house
 from tests.faults.ledger import Ledger
-from tests.faults.nemesis import BROKER_RESTARTS, KILLS, Nemesis
+from tests.faults.nemesis import BROKER_RESTARTS, Nemesis
 from tests.faults.oracle import Oracle, oracle
 from tests.faults.verdict import Anomaly
 from tests.faults.workload import Rates, Surroundings
@@ -50,7 +51,7 @@ class Goal:
     kills: int = 0
     broker_restarts: int = 0
 
-    def reached(self, seconds: float, events: int, faults: Counter[str]) -> bool:
+    def reached(self, seconds: float, events: int, faults: Counter[str], killed: int) -> bool:
         """Whether it is over."""
         if seconds >= self.at_most:
             return True
@@ -58,7 +59,7 @@ class Goal:
             seconds >= self.seconds
             and events >= self.events
             and faults.total() >= self.faults
-            and sum(faults[kind] for kind in KILLS) >= self.kills
+            and killed >= self.kills
             and sum(faults[kind] for kind in BROKER_RESTARTS) >= self.broker_restarts
         )
 
@@ -73,6 +74,8 @@ class Round:
     sent: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     crash_points: dict[str, int] = field(default_factory=dict)
+    killed: int = 0
+    """Processes that ended by kill -9, by others or by themselves at a crash point."""
     starts: int = 0
     rest_seconds: float = 0
     figures: dict[str, float] = field(default_factory=dict)
@@ -82,10 +85,6 @@ class Round:
     @property
     def accepted(self) -> int:
         return self.sent.get("accepted", 0)
-
-    @property
-    def kills(self) -> int:
-        return sum(self.faults.get(kind, 0) for kind in KILLS)
 
     @property
     def broker_restarts(self) -> int:
@@ -127,7 +126,7 @@ async def _struggle(made: House, sender: Oracle, nemesis: Nemesis, goal: Goal, r
     breaking = asyncio.create_task(nemesis.run_until(stop))
     begun = time.monotonic()
     try:
-        while not goal.reached(time.monotonic() - begun, sender.accepted, nemesis.counts):
+        while not goal.reached(time.monotonic() - begun, sender.accepted, nemesis.counts, _killed(made)):
             await asyncio.sleep(0.5)
             if not sender.lives:
                 raise AssertionError(f"the oracle ended too early: see {result.kept}/oracle.log")
@@ -139,11 +138,16 @@ async def _struggle(made: House, sender: Oracle, nemesis: Nemesis, goal: Goal, r
             if sender.wave - CURED_AFTER > cured:
                 cured = await _cure(made, sender.wave - CURED_AFTER, cured)
     finally:
+        result.killed = _killed(made)
         stop.set()
         await breaking
     sender.tell(kafka=made.kafka)
     result.seconds = round(time.monotonic() - begun, 1)
     result.faults, result.crash_points = dict(nemesis.counts), dict(nemesis.points)
+
+
+def _killed(made: House) -> int:
+    return sum(life.code == -signal.SIGKILL for watched in made.processes.values() for life in watched.lives)
 
 
 async def _cure(made: House, until: int, before: int) -> int:
@@ -195,7 +199,7 @@ async def run(kind: str, minutes: float, seed: int, folder: Path) -> dict[str, A
         say(f"round {number}: {which}, {seconds:.0f} s, seed {seed + number}")
         round_ = await fight(which, seed + number, Goal(seconds, seconds), folder / f"round-{number}-{which}")
         faults = sum(round_.faults.values())
-        say(f"  {round_.accepted} events, {faults} faults, {round_.kills} kills of processes; {round_.figures}")
+        say(f"  {round_.accepted} events, {faults} faults, {round_.killed} processes killed; {round_.figures}")
         say(verdict.in_words(round_.anomalies))
         found["rounds"].append(asdict(round_))
         if not round_.anomalies:
