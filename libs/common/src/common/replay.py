@@ -88,7 +88,7 @@ async def look(log: KafkaLog, consumer: Consumer, asked: Asked) -> Choice:
                 unreadable += inside and not asked.by_event_time
             elif event.type in consumer.types and asked.key in (None, event.key):
                 if asked.by_event_time:
-                    inside = asked.begin <= _moment(event) < asked.end
+                    inside = asked.begin <= _moment(event, record) < asked.end
                 if inside or event.topic not in consumer.dense:
                     stored = Stored(record.partition, record.offset, inside)
                     _note(seen.setdefault(event[:2], {}), event.sequence, stored)
@@ -104,10 +104,13 @@ def _note(versions: dict[int, Stored], sequence: int, stored: Stored) -> None:
     versions[sequence] = stored if first is None else first._replace(in_range=first.in_range or stored.in_range)
 
 
-def _moment(event: Event) -> datetime:
-    """When the event happened, as it says itself; to the microsecond."""
+def _moment(event: Event, record: ConsumerRecord) -> datetime:
+    """When the event happened, as it says itself; when it was stored, where it names a day that never was."""
     whole, _, fraction = event.time.removesuffix("Z").partition(".")
-    return datetime.fromisoformat(whole).replace(microsecond=int(fraction[:6].ljust(6, "0")), tzinfo=UTC)
+    try:
+        return datetime.fromisoformat(whole).replace(microsecond=int(fraction[:6].ljust(6, "0")), tzinfo=UTC)
+    except ValueError:
+        return datetime.fromtimestamp(max(0, record.timestamp) / 1000, UTC)
 
 
 async def _choose(consumer: Consumer, asked: Asked, seen: Mapping[LaneKey, Mapping[int, Stored]]) -> Choice:

@@ -141,7 +141,7 @@ def _as_json(
         "passed_over": {str(why): amount for why, amount in sorted(report.passed_over.items())},
         "failed": [one._asdict() for one in report.failed],
         "audit": entry.number if entry else None,
-    }
+    } | ({"service": options.group, "action": entry.action, "number": entry.number, "hash": entry.hash.hex()} if entry else {})
 
 
 def in_words(found: Mapping[str, Any]) -> list[str]:
@@ -162,5 +162,5 @@ def in_words(found: Mapping[str, Any]) -> list[str]:
     if found["dry_run"]:
         lines.append("This was a dry run: everything was rolled back.")
     elif found["audit"]:
-        lines.append(f"Audit of {found['group']}: number {found['audit']}.")
+        lines.append(f"Audit of {found['group']}: number {found['audit']}, hash {found['hash']}.")
     return lines
