@@ -81,7 +81,7 @@ async def run_full(kafka: str, postgres: str, events: int) -> Speed:
     told = Telemetry("bench", sampling=SAMPLING, processors=[BatchSpanProcessor(Discard())], log_level="WARNING")
     broker = Broker(kafka)
     relay = Relay(postgres, SCHEMA, broker, told)
-    database = Database(postgres, SCHEMA, announce=relay.announce)
+    database = Database(postgres, SCHEMA, announce=relay.announce, topics=TOPICS)
     await database.open()
     consumer = Timed(database, group, {NeedChanged: index_needs}, told, facts=FACTS, topics=TOPICS)
     tasks = [asyncio.create_task(relay.run())]

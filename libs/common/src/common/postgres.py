@@ -1,7 +1,7 @@
 """A service's way to its database: a pool with deadlines, JSON exact to the digit, and transactions that announce facts."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,6 +9,7 @@ import asyncpg
 
 from common import outbox
 from common.clock import Clock, utc_now
+from common.contracts.registry import TOPICS, Topic
 from common.errors import TryAgain
 from common.exact_json import from_json, to_json
 from common.transaction import Transaction
@@ -62,14 +63,17 @@ class Database:
         source: str = "",
         connections: int = 8,
         announce: Callable[[outbox.Batch], None] | None = None,
+        topics: Mapping[str, Topic] = TOPICS,
     ) -> None:
-        """`announce` is told, right after a commit, which events were appended to the outbox."""
+        """`announce` is told, right after a commit, which events were appended to the outbox; `topics` says in which topics every
+        event counts: there it can be found by its key."""
         self.dsn = dsn
         self.schema = schema
         self.clock = clock
         self._source = source or f"/services/{schema}"
         self._connections = connections
         self._announce = announce
+        self._topics = topics
         self._pool: Any = None
         self._in_use: set[Any] = set()
 
@@ -129,7 +133,7 @@ class Database:
             async with connection.transaction():
                 tx = Transaction(connection, self.clock(), source=self._source)
                 yield tx
-                batch = await outbox.append(tx)
+                batch = await outbox.append(tx, self._topics)
             if batch is not None and self._announce is not None:
                 self._announce(batch)
 
