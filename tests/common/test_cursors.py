@@ -66,13 +66,13 @@ async def test_a_cursor_that_stands_elsewhere_is_not_moved_and_can_be_read(datab
     async with database.transaction() as tx:  # EUR comes again
         moved = await cursors.advance(tx, "hop", {JPY: Move(2, 3), EUR: Move(0, 1)})
         assert moved == {JPY: Move(2, 3)}
-        assert await cursors.lanes(tx, "hop", {JPY, EUR, VND}, moved) == {JPY: Lane(2), EUR: Lane(1)}
+        assert await cursors.lanes(tx, "hop", {JPY, EUR, VND}, moved, []) == {JPY: Lane(2), EUR: Lane(1)}
 
 
 async def test_a_new_key_that_begins_later_than_with_its_first_event_is_left_to_be_judged(database: Database) -> None:
     async with database.transaction() as tx:
         assert await cursors.advance(tx, "hop", {JPY: Move(4, 5), EUR: Move(0, 1)}) == {EUR: Move(0, 1)}
-        assert await cursors.lanes(tx, "hop", {JPY}, {}) == {}
+        assert await cursors.lanes(tx, "hop", {JPY}, {}, []) == {}
 
 
 async def test_of_two_who_move_the_same_cursor_at_once_one_finds_it_elsewhere(database: Database) -> None:
@@ -91,4 +91,4 @@ async def test_a_cursor_that_somebody_else_moved_meanwhile_is_a_conflict(databas
             async with database.transaction() as tx:
                 await cursors.move(tx, "hop", {JPY: wrong, EUR: Move(0, 1)})
     async with database.transaction() as tx:
-        assert await cursors.lanes(tx, "hop", {JPY, EUR}, {}) == {JPY: Lane(1)}
+        assert await cursors.lanes(tx, "hop", {JPY, EUR}, {}, []) == {JPY: Lane(1)}

@@ -120,9 +120,10 @@ class Consumer:
         """What to do with each event, and where the keys stood. Nearly always every event is next in its key and nothing is
         parked: then there is nothing to judge or to look up (None)."""
         topics = {event.topic for event in events}
-        if gate.all_moved(events, moved) and not await cursors.topics_with_parked(tx, self.group, topics):
+        held = await cursors.topics_with_parked(tx, self.group, topics)
+        if not held and gate.all_moved(events, moved):
             return gate.Plan(events), None
-        lanes = await cursors.lanes(tx, self.group, {event[:2] for event in events}, moved)
+        lanes = await cursors.lanes(tx, self.group, {event[:2] for event in events}, moved, held)
         return gate.sort(events, lanes, self.dense), lanes
 
     async def work_through(

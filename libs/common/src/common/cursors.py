@@ -105,8 +105,11 @@ async def advance(tx: Transaction, group: str, wanted: Mapping[LaneKey, Move]) -
     return moved
 
 
-async def lanes(tx: Transaction, group: str, keys: Collection[LaneKey], moved: Mapping[LaneKey, Move]) -> dict[LaneKey, Lane]:
-    """Where these keys stood before this transaction, and what is parked of them. No row lock: `move` notices a change."""
+async def lanes(
+    tx: Transaction, group: str, keys: Collection[LaneKey], moved: Mapping[LaneKey, Move], held: Collection[str]
+) -> dict[LaneKey, Lane]:
+    """Where these keys stood before this transaction, and what is parked of them; `held` are the topics in which anything is
+    (`topics_with_parked`). No row lock: `move` notices a change."""
     known = {where: Lane(move.before) for where, move in moved.items()}
     unread: dict[str, list[str]] = {}
     for topic, key in keys:
@@ -120,7 +123,7 @@ async def lanes(tx: Transaction, group: str, keys: Collection[LaneKey], moved: M
             group, topic, wanted,
         )  # fmt: skip
         known |= {(topic, key): Lane(last) for key, last in found}
-    return known | await _waiting(tx, group, keys, known)
+    return known | await _waiting(tx, group, keys, known, held)
 
 
 async def topics_with_parked(tx: Transaction, group: str, topics: Collection[str]) -> list[str]:
@@ -133,11 +136,13 @@ async def topics_with_parked(tx: Transaction, group: str, topics: Collection[str
     return [topic for (topic,) in rows]
 
 
-async def _waiting(tx: Transaction, group: str, keys: Collection[LaneKey], known: Mapping[LaneKey, Lane]) -> dict[LaneKey, Lane]:
+async def _waiting(
+    tx: Transaction, group: str, keys: Collection[LaneKey], known: Mapping[LaneKey, Lane], held: Collection[str]
+) -> dict[LaneKey, Lane]:
     """The lanes in which an event is parked."""
     new = Lane()
     found: dict[LaneKey, Lane] = {}
-    for topic in await topics_with_parked(tx, group, {topic for topic, _ in keys}):
+    for topic in held:
         heads = await tx.fetch(
             """select key, min(sequence) from unnest($3::text[]) as x(key)
             join parked p using (key) where p.grp = $1 and p.topic = $2 and p.reason not in ('superseded', 'skipped')
