@@ -229,7 +229,9 @@ class Subscription(ConsumerRebalanceListener):
         shares: list[list[ConsumerRecord]] = [[] for _ in range(SIDE_BY_SIDE)]
         for record in records.all:
             shares[record.partition % SIDE_BY_SIDE].append(record)
-        sought, self._sought = self._sought, set()  # what this batch has of these may be from before the seek; no later batch
+        # What this batch has of these may be from before the seek; what later ones have of them is not.
+        sought = self._sought & {Partition(record.topic, record.partition) for record in records.all}
+        self._sought -= sought
         self._busy += 1
         try:
             await asyncio.gather(*(self._take(number, share, sought) for number, share in enumerate(shares) if share))
