@@ -262,6 +262,22 @@ async def test_matching_handled_again_says_nothing_new_and_loses_nothing(
 
 
 @pytest.mark.kafka
+async def test_what_matching_announces_in_a_replay_is_news_like_any_other(
+    chain: Chain, smtp: Mailbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = len(smtp.messages)
+    await rows(chain.dsn, "matching", "update need set announced = null")  # as if the list had never been announced
+    for table in ("told", "delivery", "notification"):
+        await rows(chain.dsn, "notify", f"delete from {table}")
+    asked = ("replay", "--group", "matching", "--topic", "needs.needs", "--from", "1h", "--to", "now", "--json")
+    code, said = await command(capsys, *asked, "--dry-run")
+    assert (code, json.loads(said)["announced"]) == (0, {"shortlist.changed.v1": 1})
+    code, said = await command(capsys, *asked, "--reason", "lists were lost")
+    assert (code, json.loads(said)["announced"]) == (0, {"shortlist.changed.v1": 1})
+    await smtp.received(2 * before)
+
+
+@pytest.mark.kafka
 async def test_what_cannot_be_replayed_is_said_in_one_line(chain: Chain, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, words in (
         (("--group", "needs", "--from", "1h", "--to", "now", "--dry-run"), "needs reads no events"),

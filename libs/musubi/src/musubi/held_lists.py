@@ -86,8 +86,8 @@ def by_cause(found: Sequence[Found]) -> list[str]:
         behind = f", {one['behind']} more wait behind them" if one["behind"] else ""
         lines.append(f"{one['service']}: {counted(events, 'event')} held{behind}, {counted(records, 'record')} in quarantine")
         rows = [
-            (row["cause"], row["topic"], row.get("reason", "quarantine"), row["what"], row["amount"], row["oldest"],
-             row.get("next_try") or "-", row["example"][:200])
+            (row["cause"], row["topic"], row.get("reason", "quarantine"), row["what"], row["amount"], _short(row["oldest"]),
+             _short(row.get("next_try")), row["example"][:200])
             for row in (*one["events"], *one["records"])
         ]  # fmt: skip
         lines += table(("CAUSE", "TOPIC", "STATE", "WHERE OR WHAT", "HELD", "SINCE", "NEXT TRY", "EXAMPLE"), rows)
@@ -99,12 +99,17 @@ def of_one_cause(found: Sequence[Found]) -> list[str]:
     lines = []
     for one in found:
         rows = [
-            (row["name"], row["first_at"], row.get("attempts", ""), row.get("next_try") or "-", row["reason"][:200])
+            (row["name"], _short(row["first_at"]), row.get("attempts", ""), _short(row.get("next_try")), row["reason"][:200])
             for row in (*one["events"], *one["records"])
         ]
         if rows:
             lines += [f"{one['service']}:", *table(("NAME", "SINCE", "TRIED", "NEXT TRY", "WHY"), rows)]
     return lines
+
+
+def _short(moment: str | None) -> str:
+    """A moment of the JSON to the second; `-` for none."""
+    return f"{moment[:10]} {moment[11:19]}Z" if moment else "-"
 
 
 def counted(amount: int, what: str) -> str:

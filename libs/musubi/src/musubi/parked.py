@@ -202,7 +202,7 @@ async def _show(folder: Path, service: str, name: str, *, as_json: bool) -> int:
         return 0
     width = max(map(len, facts))
     for label, value in facts.items():
-        if label not in ("body", "headers", "original") and value not in (None, ""):
+        if label not in ("key", "headers", "body", "original") and value not in (None, ""):
             print(f"{label:<{width}}  {printable(str(value))}")
     sys.stdout.write(printable(held_lists.content_of(item), keep="\n\t"))
     for entry in acts:

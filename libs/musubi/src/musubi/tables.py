@@ -1,7 +1,6 @@
 """Lays out lists for the terminal: columns as wide as they need, Japanese counted as wide as it is shown. Pure."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from rich.cells import cell_len, set_cell_size
 
@@ -21,16 +20,9 @@ def _fitted(cell: str, width: int) -> str:
 
 
 def _one_line(cell: object) -> str:
-    if isinstance(cell, datetime):
-        return moment(cell)
     return printable(" ".join(str("" if cell is None else cell).split()))
 
 
 def printable(text: str, *, keep: str = "") -> str:
     """Text from elsewhere without what would steer the terminal."""
     return "".join(character if character.isprintable() or character in keep else "�" for character in text)
-
-
-def moment(at: datetime) -> str:
-    """To the second, in UTC."""
-    return at.strftime("%Y-%m-%d %H:%M:%SZ")
