@@ -105,7 +105,7 @@ async def fight(
     """One round in a folder of its own, which keeps ledger, evidence and logs."""
     result = Round(kind, seed, kept=str(folder))
     async with house(kind, folder, **of_house) as made:
-        where = Surroundings(made.all_origins, made.partner_key, made.kafka)
+        where = Surroundings(made.all_origins, made.partner_key, made.kafka, has_a_limit=kind == "real")
         async with oracle(folder / "ledger", folder / "oracle.log", seed, rates or RATES[kind], where) as sender:
             await _struggle(made, sender, Nemesis(made, seed, pace=pace), goal, result)
             await rest.cure(made.postgres_dsn, _troubles(sender.wave + 100))
