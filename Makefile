@@ -7,7 +7,7 @@ RUN = .venv/bin
 PACKAGES = musubi musubi-common musubi-needs musubi-catalog musubi-matching musubi-notify
 MEMBERS = libs/common libs/musubi services/needs services/catalog services/matching services/notify
 
-.PHONY: help setup demo up test check lint types imports format lock
+.PHONY: help setup demo up test check lint types imports format lock faults
 
 help:                      ## this list
 	@awk -F ' *## ' '/^[a-z]+:.*##/ { sub(/:.*/, "", $$1); printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,15 @@ setup: .venv/.ready        ## make .venv with everything in it; .venv/bin/musubi
 
 test: setup                ## all tests; says at the end what was skipped and what would add it
 	@$(RUN)/pytest $(TESTS)
+
+# MINUTES under faults; healing and judging come on top. SEED repeats what was done, not when the machine did it.
+MINUTES ?= 85
+FAULTS = .faults
+faults: setup              ## the long campaign of faults (about 100 minutes); writes docs/reliability-report.md
+	@mkdir -p $(FAULTS)
+	@found=0; $(RUN)/python -m tests.faults.campaign --minutes $(MINUTES) $(SEED:%=--seed %) \
+	  --folder $(FAULTS) --report $(FAULTS)/campaign.json || found=1; \
+	$(RUN)/python -m tests.faults.report $(FAULTS)/campaign.json; exit $$found
 
 check: lint types imports  ## everything that reads the code without running it
 

@@ -37,7 +37,9 @@ REST_SECONDS = 300.0
 ANSWERED_SECONDS = 120.0
 CURED_AFTER = 2
 """Waves of trouble (of 15 s) until one is cured."""
-RATES: Mapping[Kind, Rates] = {"real": Rates(), "embedded": Rates(counter=80, cheap=15, dear=1)}
+RATES: Mapping[Kind, Rates] = {"real": Rates(counter=220), "embedded": Rates(counter=100, cheap=15, dear=1)}
+PACE: Mapping[Kind, float] = {"real": 0.4, "embedded": 0.8}
+"""A process that is killed takes seconds to be back; on the embedded broker it is the only one."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ async def run(kind: str, minutes: float, seed: int, folder: Path) -> dict[str, A
     found: dict[str, Any] = {"seed": seed, "kind": kind, "minutes": minutes, "machine": machine.facts(), "rounds": []}
     for number, (which, seconds) in enumerate(plan(kind, minutes), start=1):
         say(f"round {number}: {which}, {seconds:.0f} s, seed {seed + number}")
-        round_ = await fight(which, seed + number, Goal(seconds, seconds), folder / f"round-{number}-{which}")
+        round_ = await fight(which, seed + number, Goal(seconds, seconds), folder / f"round-{number}-{which}", pace=PACE[which])
         faults = sum(round_.faults.values())
         say(f"  {round_.accepted} events, {faults} faults, {round_.killed} processes killed; {round_.figures}")
         say(verdict.in_words(round_.anomalies))
@@ -224,6 +226,7 @@ def main() -> int:
     given = parser.parse_args()
     say(f"seed {given.seed}")
     folder = given.folder or Path(tempfile.mkdtemp(prefix="musubi-faults-"))
+    folder.mkdir(parents=True, exist_ok=True)
     found = asyncio.run(run(given.kind, given.minutes, given.seed, folder))
     if given.report:
         given.report.write_text(json.dumps(found, indent=1))

@@ -28,6 +28,7 @@ RATES: dict[Kind, Rates] = {
     "embedded": Rates(counter=180, cheap=20, dear=1.5),
 }
 PACE: dict[Kind, float] = {"real": 0.3, "embedded": 0.7}
+"""Below 1: more faults in a minute."""
 PATIENCE = 60.0
 
 

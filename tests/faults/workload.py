@@ -203,16 +203,17 @@ class Workload:
     async def _replay_once(self) -> None:
         """All records of some topic appended to it once more, some time into the run."""
         choose = random.Random(f"replay {self.seed}")
-        topic = choose.choice([name for name in TOPICS if TOPICS[name].readers])
+        topics = [name for name in TOPICS if TOPICS[name].readers]
         enough = 2000 + choose.randrange(2000)
         while not self._stop.is_set():
             if self.counts["accepted"] > enough:
+                topic = choose.choice(topics)
                 try:
                     async with poison.producing(self.where.kafka) as producer:
                         again = await poison.replay(self.where.kafka, producer, topic)
                 except (KafkaError, TimeoutError, OSError):
-                    pass
-                else:
+                    again = 0
+                if again:
                     self.counts["replayed"] = again
                     self.ledger.note("replayed", f"{topic}, {again} records")
                     return
