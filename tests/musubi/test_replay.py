@@ -9,10 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
-from common import kafka_log, replay
+from common import kafka_log, mending, replay
 from common.clock import utc_now
 from common.consumer import Consumer
+from common.held import EventId
+from common.message import Event, to_headers
 from common.replay import Asked, Replay, Report
 from common.replay_choice import PassedOver
 from common.service import Service
@@ -24,6 +27,7 @@ from tests.brokers import Broker
 from tests.chain import Chain, rows, running_chain
 from tests.common.hop import HANDLERS, NOTIFICATIONS, RATES, Seen, Source, looking_at, notification, rate, running_hop, until
 from tests.eventually import eventually
+from tests.facts import event_of
 from tests.mailbox import Mailbox
 from tests.partner_events import city, company, need, offering
 
@@ -36,6 +40,7 @@ class Replayed:
     def __init__(self, service: Service, broker: Broker, source: Source, seen: Seen) -> None:
         self.source = source
         self.seen = seen
+        self.database, self.name = service.database, service.name
         self._broker = broker
         self._consumer = Consumer(service.database, service.name, HANDLERS, Telemetry(service.name, log_level="ERROR"))
 
@@ -57,6 +62,17 @@ class Replayed:
 
         await until(there)
         return list(found)
+
+
+async def write(broker: Broker, *events: Event) -> None:
+    """Put events straight into their topic, all in partition 0."""
+    producer = AIOKafkaProducer(bootstrap_servers=broker.address)
+    await producer.start()
+    try:
+        for event in events:
+            await producer.send_and_wait(event.topic, event.body, event.key.encode(), 0, headers=to_headers(event))
+    finally:
+        await producer.stop()
 
 
 @asynccontextmanager
@@ -157,6 +173,32 @@ async def test_what_fails_is_named_with_its_reason_and_only_its_own_key_stops(po
         assert (failed.key, failed.sequence, failed.error) == ("a", 2, "ValueError('poison')")
         assert report.passed_over == {PassedOver.BEHIND: 4}
         assert await hop.seen.parked() == []
+
+
+async def test_what_an_operator_decided_is_not_undone(postgres: str, kafka: Broker) -> None:
+    async with running(postgres, kafka) as hop:
+        for key in ("skipped", "edited"):
+            await hop.source.emit(notification(key), notification(key, rule="poison"), notification(key))
+        late = [event_of(notification("gone-on"), sequence) for sequence in (1, 2, 3)]
+        await write(kafka, late[2])
+
+        async def five_wait() -> bool:
+            return len(await hop.seen.parked()) == 5
+
+        await until(five_wait)
+        async with hop.database.transaction() as tx:
+            act: dict[str, Any] = {"actor": "somebody", "reason": "a test"}
+            await mending.skip(tx, hop.name, EventId(NOTIFICATIONS, "skipped", 2), **act)
+            await mending.skip(tx, hop.name, EventId(NOTIFICATIONS, "gone-on", 3), **act)
+            body = notification("edited", rule="mended").model_dump_json()
+            await mending.edit(tx, hop.name, EventId(NOTIFICATIONS, "edited", 2), body, **act)
+        await hop.reached(NOTIFICATIONS, ("skipped", 3), ("edited", 3), ("gone-on", 3))
+        await write(kafka, *late[:2], event_of(notification("last"), 1))
+        before = len(await hop.reached(NOTIFICATIONS, ("last", 1)))
+        report = await hop.replay(NOTIFICATIONS)
+        again = (await hop.seen.effects(NOTIFICATIONS))[before:]
+        assert sorted(again) == [("edited", 1), ("edited", 3), ("gone-on", 3), ("last", 1), ("skipped", 1), ("skipped", 3)]
+        assert (report.failed, report.passed_over) == ([], {PassedOver.DECIDED: 4})
 
 
 async def test_beside_the_running_service_no_key_ever_moves_backwards(postgres: str, any_kafka: Broker) -> None:
