@@ -15,7 +15,9 @@ from common.broker import Broker as KafkaAddress
 from common.consumer import Arrived
 from common.contracts.catalog import ExchangeRatePublished
 from common.contracts.notify import NotificationAcknowledged, NotificationIssued
+from common.contracts.registry import TOPICS
 from common.contracts.values import Fact
+from common.control import Control
 from common.postgres import Database
 from common.relay import Relay
 from common.service import Service
@@ -28,6 +30,7 @@ from tests.brokers import Broker
 MIGRATIONS = Path(__file__).parent / "hop_migrations"
 RATES = "catalog.exchange-rates"
 NOTIFICATIONS = "notify.notifications"
+SENT_BY_SOURCE = {name: TOPICS[name]._replace(producer="source") for name in (RATES, NOTIFICATIONS)}
 
 
 def rate(currency: str, *, source: str = "a test", per_usd: str = "1.5") -> ExchangeRatePublished:
@@ -102,14 +105,16 @@ async def running_hop(postgres: str, broker: Broker, name: str, *, telemetry: Te
 
 
 class Source:
-    """A service that only announces: its database and its relay."""
+    """A service that only announces: its database, its relay, and its ear for what readers say."""
 
     def __init__(
         self, postgres: str, broker: Broker, *, telemetry: Telemetry | None = None, window: Window | None = None
     ) -> None:
         self._dsn = postgres
         told = telemetry or Telemetry("source", log_level="INFO")
-        self.relay = Relay(postgres, "source", KafkaAddress(broker.address, broker.incarnation), told, window=window)
+        address = KafkaAddress(broker.address, broker.incarnation)
+        self.relay = Relay(postgres, "source", address, told, window=window)
+        self.control = Control(address, "source", self.relay, told, topics=SENT_BY_SOURCE)
         self.database = Database(postgres, "source", announce=self.relay.announce)
 
     async def emit(self, *facts: Fact) -> None:
@@ -119,17 +124,26 @@ class Source:
                 tx.emit(fact)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Source"]:
-        """With its tables, and its relay sending."""
+    async def silent(self) -> AsyncIterator["Source"]:
+        """With its tables; nothing is sent."""
         await migrate.apply(self._dsn, "source", {"messaging": Path(migrate.__file__).parent / "migrations" / "messaging"})
         await self.database.open()
-        sending = asyncio.create_task(self.relay.run())
         try:
             yield self
         finally:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
             await self.database.close()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Source"]:
+        """With its tables, and its relay sending."""
+        async with self.silent():
+            tasks = [asyncio.create_task(self.relay.run()), asyncio.create_task(self.control.run())]
+            try:
+                yield self
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Seen:

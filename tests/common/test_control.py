@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,7 +16,7 @@ from common.telemetry import Telemetry
 from musubi.embedded_kafka import EmbeddedBroker
 from musubi.topics import ALL_TOPICS
 from tests.brokers import Broker
-from tests.common.hop import until
+from tests.common.hop import NOTIFICATIONS, Source, looking_at, notification, running_hop, until
 
 MINE = Resend("catalog.offerings", "an offering", 3, 5)
 OF_ANOTHER = Resend("needs.needs", "a need", 1, 1)
@@ -116,3 +117,23 @@ async def test_nonsense_on_the_control_topics_is_passed_over() -> None:
             await until(lambda: ears.progress == [READ] and ears.calls == [MINE])
     finally:
         broker.stop()
+
+
+async def test_an_event_that_never_reached_the_broker_is_fetched_and_its_key_goes_on(postgres: str, any_kafka: Broker) -> None:
+    async with Source(postgres, any_kafka).silent() as source, source.database.connection() as connection:
+        for _ in range(4):
+            await source.emit(notification("n"))
+        await connection.execute("delete from unsent where batch in (select batch from outbox where sequence in (2, 3))")
+    name = f"hop_{uuid.uuid4().hex[:8]}"
+    async with (
+        Source(postgres, any_kafka).running(),
+        running_hop(postgres, any_kafka, name),
+        looking_at(postgres, name) as seen,
+    ):
+
+        async def all_there() -> bool:
+            return len(await seen.effects(NOTIFICATIONS)) >= 4
+
+        await until(all_there)
+        assert await seen.effects(NOTIFICATIONS) == [("n", 1), ("n", 2), ("n", 3), ("n", 4)]
+        assert await seen.parked() == []

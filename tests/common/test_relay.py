@@ -225,6 +225,7 @@ async def test_how_far_readers_are_is_kept_for_pruning(postgres: str, kafka: Bro
         await nothing_left(source)
         ours, foreign = Partition(RATES, 1), Partition("needs.needs", 0)
         source.relay.heard(Progress("matching", kafka.incarnation, {ours: 7, foreign: 9}))
+        source.relay.heard(Progress("matching", kafka.incarnation, {Partition(RATES, 2): 1}))  # another of its processes
         async with source.database.connection() as connection:
 
             async def kept() -> list[tuple[str, str, int, int]]:
@@ -234,4 +235,4 @@ async def test_how_far_readers_are_is_kept_for_pruning(postgres: str, kafka: Bro
                 return bool(await kept())
 
             await until(there)
-            assert await kept() == [("matching", RATES, 1, 7)]
+            assert await kept() == [("matching", RATES, 1, 7), ("matching", RATES, 2, 1)]

@@ -12,7 +12,7 @@ from common.message import Event, Partition, parse
 from common.publisher import partition_of
 from common.window import LIMIT, Window
 from tests.brokers import Broker
-from tests.common.hop import RATES, Source, rate, until
+from tests.common.hop import RATES, Source, looking_at, rate, running_hop, until
 from tests.common.test_relay import nothing_left
 
 TOPIC = "t"
@@ -134,3 +134,20 @@ async def test_one_transaction_larger_than_the_window_leaves_in_parts(
         await reader.read_all(15)
         await nothing_left(source)
     assert [event.sequence for event in reader.read] == list(range(1, 16))
+
+
+async def test_a_service_that_reads_in_its_own_time_is_waited_for_and_gets_everything(postgres: str, kafka: Broker) -> None:
+    amount = 1300  # 13 MB in one partition; a service reads 2,000 records at once, so the relay is always ahead of it
+    async with (
+        Source(postgres, kafka, window=Window({RATES: ("slow",)})).running() as source,
+        looking_at(postgres, "slow") as seen,
+    ):
+        for _ in range(amount // 100):
+            await source.emit(*[rate("JPY", source="x" * 9_900)] * 100)
+        async with running_hop(postgres, kafka, "slow"):
+
+            async def all_there() -> bool:
+                return len(await seen.effects()) >= amount
+
+            await until(all_there, seconds=60)
+        assert await seen.effects() == [("JPY", sequence) for sequence in range(1, amount + 1)]

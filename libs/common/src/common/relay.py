@@ -64,8 +64,12 @@ class Relay:
         self._wake.set()
 
     def heard(self, progress: Progress) -> None:
-        """A group says how far it is."""
-        self._progress[progress.group] = progress
+        """A group says how far it is; each of its processes speaks of its own partitions."""
+        before = self._progress.get(progress.group)
+        if before and before.incarnation == progress.incarnation:
+            self._progress[progress.group] = progress._replace(next=before.next | progress.next)
+        else:
+            self._progress[progress.group] = progress
         if self._window is not None and progress.incarnation == self._sending.incarnation:
             self._window.heard(progress.group, progress.next)
             self._wake.set()
