@@ -29,7 +29,8 @@ create table left_over (service text, what text, amount integer);
 """
 INDEXES = """
 create index effect_by_key on effect (grp, topic, key, sequence);
-create index effect_by_said on effect (said);
+create index effect_by_event on effect (event_id);
+create index effect_by_said on effect (said, grp);
 create index announced_by_id on announced (event_id);
 create index announced_by_correlation on announced (correlation);
 create index announced_by_key on announced (topic, key, sequence);

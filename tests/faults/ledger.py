@@ -63,7 +63,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         """Opens the book, which is made when new."""
         new = not path.exists()
-        self.connection = sqlite3.connect(path)
+        self.connection = sqlite3.connect(path, check_same_thread=False)
         self.connection.executescript("pragma journal_mode = wal; pragma synchronous = normal;")
         if new:
             self.connection.executescript(SCHEMA)
