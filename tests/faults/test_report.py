@@ -6,7 +6,8 @@ from tests.faults.report import written
 
 ROUND: dict[str, Any] = {
     "kind": "real", "seed": 8, "seconds": 100.0, "sent": {"accepted": 3000, "repeats": 12, "string_type": 2},
-    "faults": {"kill -9 at random": 4}, "crash_points": {"outbox.append:after": 2}, "killed": 6, "starts": 15, "rest_seconds": 2.5,
+    "faults": {"kill -9 at random": 4}, "crash_points": {"outbox.append:after": 2}, "killed": 6, "starts": 15,
+    "rest_seconds": 2.5,
     "figures": {"announced": 6000, "effects counted": 5900, "longest pause between effects, s": 3.0}, "anomalies": [], "kept": "",
 }  # fmt: skip
 FOUND: dict[str, Any] = {
