@@ -71,6 +71,20 @@ def test_no_route_that_changes_something_is_open_to_anyone_but_signing_in_and_ou
     assert open_to_anyone <= {"/sign-in/{token}", "/sign-out"}
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_could_not_be_handled_is_shown_and_mended_by_operators_only(name: str) -> None:
+    held = [
+        route
+        for route in iter_route_contexts(SERVICES[name]("unused").routes)
+        if route.path and route.path.startswith((f"/{name}/parked", f"/{name}/quarantine"))
+    ]
+    assert len(held) == 10
+    for route in held:
+        needed = Action.MEND_PARKED if "POST" in (route.methods or ()) else Action.SEE_PARKED
+        assert actions_of(route) == {needed}, route.path
+        assert [role for role in Role if reach(role, needed)] == [Role.OPERATOR]
+
+
 def test_what_anyone_may_do_is_what_is_meant_to_be_open() -> None:
     assert {action for action in Action if reach(Role.ANYONE, action)} == WITHOUT_SIGNING_IN
 

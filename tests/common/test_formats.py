@@ -1,6 +1,6 @@
 """How figures, dates and names are said in both languages."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -126,3 +126,19 @@ def test_the_two_texts_of_a_place_are_filled_from_the_same_values() -> None:
 def test_there_are_no_formats_for_a_language_that_musubi_does_not_speak() -> None:
     with pytest.raises(ValueError, match="fr"):
         Formats("fr")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "en", "ja"),
+    [
+        (-5, "less than a minute", "1分未満"),
+        (59, "less than a minute", "1分未満"),
+        (60, "1\u00a0minute", "1分"),
+        (119 * 60, "119\u00a0minutes", "119分"),
+        (120 * 60, "2\u00a0hours", "2時間"),
+        (47 * 3600, "47\u00a0hours", "47時間"),
+        (48 * 3600, "2\u00a0days", "2日"),
+    ],
+)
+def test_how_long_something_lasted_is_said_in_its_largest_whole_unit(seconds: int, en: str, ja: str) -> None:
+    assert (EN.lasting(timedelta(seconds=seconds)), JA.lasting(timedelta(seconds=seconds))) == (en, ja)

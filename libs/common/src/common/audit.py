@@ -182,3 +182,9 @@ async def about(tx: Transaction, subject: Subject, limit: int = 100) -> list[Ent
         dict(subject), limit,
     )  # fmt: skip
     return [_entry(row) for row in rows]
+
+
+async def names_of(tx: Transaction, actors: Collection[str]) -> dict[str, dict[str, str]]:
+    """The names by language of those actors that are accounts; a user of the system at the command line has none."""
+    rows = await tx.fetch("select account_id, names from identity.people where account_id = any($1::text[])", list(actors))
+    return {row["account_id"]: row["names"] for row in rows}

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from common import held, vocabulary
+from common import held_board, vocabulary
 from common.errors import Forbidden
 from common.permissions import Action, Role, may, reach
 
@@ -130,7 +130,7 @@ async def _found(service: Any, sql: str, *args: object, request: Request | None 
     async with service.database.reading() as tx:
         row = await tx.fetchrow(sql, *args)
         if row is not None and request is not None and may(Role(row["role"]), Action.SEE_PARKED, own=None):
-            request.state.held = await held.everywhere(tx, service.name)  # the head of every page says how many
+            request.state.held = await held_board.everywhere(tx, service.name)  # the head of every page says how many
     if row is None:
         return ANYONE
     return Principal(Role(row["role"]), row["account_id"], row["organisation_id"], by_language(row["names"]), row["language"])

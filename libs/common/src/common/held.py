@@ -1,16 +1,14 @@
 """What a service holds back, as operators see it: events that wait (`parked`) and records that are no events (`quarantine`),
-by cause and one by one. Only reads, but for the board on which each service says how many they are.
+by cause and one by one. Only reads; the verbs are in `common.mending`.
 
 `group` is the reading service's name. An event that was superseded or skipped holds nobody up; it is kept to be looked at.
 """
 
-from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from common.contracts.registry import TOPICS
 from common.message import Event
-from common.postgres import Database
 from common.transaction import Transaction
 
 
@@ -255,48 +253,3 @@ def _record(row: Any) -> HeldRecord:
     return HeldRecord(
         id_, row["reason"], row["cause"], row["key"], row["headers"], row["body"], row["at"], row["state"], row["original"]
     )
-
-
-# the board ------------------------------------------------------------------------------------------------------------
-class Everywhere(NamedTuple):
-    """What all services hold, by name, each as it last said; the sum, and where to look first."""
-
-    by_service: dict[str, Amount]
-
-    @property
-    def amount(self) -> int:
-        return sum(held.amount for held in self.by_service.values())
-
-    @property
-    def where(self) -> str:
-        """The service whose oldest record has waited longest; the one that was asked where nothing is held."""
-        waiting = {name: held.oldest for name, held in self.by_service.items() if held.oldest}
-        return min(waiting, key=lambda name: waiting[name]) if waiting else next(iter(self.by_service))
-
-
-async def everywhere(tx: Transaction, own: str) -> Everywhere:
-    """What each service holds: the service `own` first and as it is now, the others as they last said."""
-    rows = await tx.fetch("select service, amount, oldest from identity.held_records where service <> $1 order by 1", own)
-    return Everywhere({own: await amount(tx), **{row["service"]: Amount(row["amount"], row["oldest"]) for row in rows}})
-
-
-def tell_how_many(database: Database, service: str) -> Callable[[], Awaitable[bool]]:
-    """A background step that says on the board how many records this service holds, whenever that has changed."""
-    told: Amount | None = None
-
-    async def step() -> bool:
-        nonlocal told
-        async with database.transaction() as tx:
-            now = await amount(tx)
-            if now != told and await tx.fetchval("select to_regnamespace('identity') is not null"):
-                await tx.execute("select identity.say_held($1, $2, $3, $4)", service, now.amount, now.oldest, tx.now)
-        told = now
-        return False
-
-    return step
-
-
-async def names_of(tx: Transaction, actors: Collection[str]) -> dict[str, dict[str, str]]:
-    """The names by language of those actors that are accounts; a user of the system at the command line has none."""
-    rows = await tx.fetch("select account_id, names from identity.people where account_id = any($1::text[])", list(actors))
-    return {row["account_id"]: row["names"] for row in rows}

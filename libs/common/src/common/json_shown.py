@@ -4,7 +4,7 @@ What is shown reads back as exactly the same value: numbers keep their digits, a
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from common.exact_json import to_json
@@ -31,6 +31,17 @@ def laid_out(value: Any, pointers: Collection[str] = ()) -> list[Piece]:
 def as_text(value: Any) -> str:
     """The same without marks."""
     return "".join(piece.text for piece in laid_out(value))
+
+
+def cut(pieces: Sequence[Piece], at_most: int) -> list[Piece]:
+    """The first so many characters, with `…` where more follow."""
+    kept: list[Piece] = []
+    for piece in pieces:
+        kept.append(Piece(piece.text[:at_most], piece.marked))
+        at_most -= len(piece.text)
+        if at_most < 0:
+            return [*kept, Piece(" …", False)]
+    return kept
 
 
 class _Writer:

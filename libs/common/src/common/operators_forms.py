@@ -29,15 +29,17 @@ class Tried:
         return replace(self, reason_fault=error.detail if error.slug in REASON_SLUGS else None, faults=error.faults)
 
 
-async def posted(request: Request, verb: str) -> Tried:
-    """The form's fields; browsers end lines with CR LF, we with LF."""
+async def posted(request: Request) -> Tried:
+    """The form's fields; browsers end lines with CR LF, we with LF.
+
+    The verb is a field, not a part of the address, so that a page that comes back with a refusal can be loaded like any other."""
     form = await request.form(max_files=0, max_fields=_FIELDS)
 
     def text(name: str) -> str:
         value = form.get(name, "")
         return "" if isinstance(value, UploadFile) else value.replace("\r\n", "\n")
 
-    return Tried(verb, text("reason"), text("body"), text("key"), text("headers"))
+    return Tried(text("verb"), text("reason"), text("body"), text("key"), text("headers"))
 
 
 def actor_of(mender: Principal) -> str:

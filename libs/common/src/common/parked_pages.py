@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from common import audit, held, mending, quarantine_pages
+from common import audit, held, held_board, mending, quarantine_pages
 from common.addresses import window
 from common.amendments import contract_faults
 from common.audit import Entry
@@ -21,7 +21,7 @@ from common.broken_words import in_words
 from common.errors import NotFound, Rejected
 from common.exact_json import NotJson, from_json
 from common.held import Cause, EventId, HeldEvent
-from common.json_shown import as_text, laid_out
+from common.json_shown import Piece, as_text, cut, laid_out
 from common.list_parameters import PageNumber
 from common.operators_forms import Tried, actor_of, posted, without_nul
 from common.permissions import Action
@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 
 PER_PAGE = 50
 LATEST_ACTS = 10
+MOST_SHOWN = 200_000
+"""Characters of a body that are shown with marks; the box to edit it holds all of it."""
 SERVICES = ("needs", "catalog", "matching", "notify")
 TELL_EVERY = 5.0
 """Seconds between two looks at how many records are held, for the pages of the other services."""
 
 Seer = Annotated[Principal, Depends(allowed(Action.SEE_PARKED))]
 Mender = Annotated[Principal, Depends(allowed(Action.MEND_PARKED))]
-Verb = Callable[[Transaction, Any, Tried, str], Awaitable[Entry]]
 Word = Annotated[str, Query(max_length=500)]
 
 
@@ -67,7 +68,8 @@ def routes(service: "Service") -> APIRouter:
     router = APIRouter(include_in_schema=False)
     pages, group = Pages(service, SHARED_PAGES), service.name
     home = f"/{group}/parked"
-    service.in_background("held records check", held.tell_how_many(service.database, group), every=TELL_EVERY)
+    board = held_board.tell_how_many(service.database, group)
+    service.in_background("held records", board, every=TELL_EVERY, after_commits=False)
 
     @router.get(home)
     async def overview(request: Request, _: Seer) -> Response:
@@ -84,7 +86,7 @@ def routes(service: "Service") -> APIRouter:
                 "over": await held.over(tx, group),
                 "records_over": await held.records_over(tx, group),
                 "acts": acts,
-                "names": await held.names_of(tx, {entry.actor for entry in acts}),
+                "names": await audit.names_of(tx, {entry.actor for entry in acts}),
             }
         return _rendered(request, "parked.html", 200, **shown, services=SERVICES if group in SERVICES else (group,))
 
@@ -92,9 +94,9 @@ def routes(service: "Service") -> APIRouter:
     async def events_of_cause(request: Request, _: Seer, cause: WhichCause, page: PageNumber = 1) -> Response:
         return await show_cause(request, cause, page)
 
-    @router.post(f"{home}/cause/retry")
+    @router.post(f"{home}/cause")
     async def retry_all(request: Request, mender: Mender, cause: WhichCause) -> Response:
-        tried = await posted(request, "retry-all")
+        tried = await posted(request)
         try:
             entry = await act(lambda tx: mending.retry_all(tx, group, cause, actor=actor_of(mender), reason=tried.reason))
         except Rejected as error:
@@ -118,31 +120,23 @@ def routes(service: "Service") -> APIRouter:
     async def event(request: Request, _: Seer, which: Which) -> Response:
         return await show_event(request, which)
 
-    @router.post(f"{home}/event/retry")
-    async def retry(request: Request, mender: Mender, which: Which) -> Response:
-        return await mend(request, mender, which, "retry", _retry)
+    @router.post(f"{home}/event")
+    async def mend(request: Request, mender: Mender, which: Which) -> Response:
+        tried, actor = await posted(request), actor_of(mender)
 
-    @router.post(f"{home}/event/edit")
-    async def edit(request: Request, mender: Mender, which: Which) -> Response:
-        return await mend(request, mender, which, "edit", _edit)
+        async def do(tx: Transaction) -> Entry:
+            match tried.verb:
+                case "retry":
+                    return await mending.retry(tx, group, which, actor=actor, reason=tried.reason)
+                case "edit":
+                    return await mending.edit(tx, group, which, tried.body, actor=actor, reason=tried.reason)
+                case "skip":
+                    return await mending.skip(tx, group, which, actor=actor, reason=tried.reason)
+                case _:
+                    raise NotFound
 
-    @router.post(f"{home}/event/skip")
-    async def skip(request: Request, mender: Mender, which: Which) -> Response:
-        return await mend(request, mender, which, "skip", _skip)
-
-    async def _retry(tx: Transaction, which: EventId, tried: Tried, actor: str) -> Entry:
-        return await mending.retry(tx, group, which, actor=actor, reason=tried.reason)
-
-    async def _edit(tx: Transaction, which: EventId, tried: Tried, actor: str) -> Entry:
-        return await mending.edit(tx, group, which, tried.body, actor=actor, reason=tried.reason)
-
-    async def _skip(tx: Transaction, which: EventId, tried: Tried, actor: str) -> Entry:
-        return await mending.skip(tx, group, which, actor=actor, reason=tried.reason)
-
-    async def mend(request: Request, mender: Principal, which: EventId, verb: str, do: Verb) -> Response:
-        tried = await posted(request, verb)
         try:
-            entry = await act(lambda tx: do(tx, which, tried, actor_of(mender)))
+            entry = await act(do)
         except Rejected as error:
             return await show_event(request, which, tried.refused(error), error)
         return _to_act(entry)
@@ -159,7 +153,7 @@ def routes(service: "Service") -> APIRouter:
                 *await audit.about(tx, {"events": [list(which)]}),
                 *await audit.about(tx, {"event": [list(which)]}),
             ]
-            names = await held.names_of(tx, {entry.actor for entry in acts})
+            names = await audit.names_of(tx, {entry.actor for entry in acts})
         if event is None and which.sequence > row.last and not acts:
             raise NotFound
         acts.sort(key=lambda entry: -entry.number)
@@ -181,7 +175,7 @@ def routes(service: "Service") -> APIRouter:
                 raise NotFound
             which = _event_of(entry)
             event = await held.event(tx, group, which) if which else None
-            names = await held.names_of(tx, {entry.actor})
+            names = await audit.names_of(tx, {entry.actor})
         query = urlencode(which._asdict()) if which else ""
         context = {"entry": entry, "which": which, "event": event, "names": names, "query": query}
         return _rendered(request, "parked_act.html", 200, **context)
@@ -191,7 +185,9 @@ def routes(service: "Service") -> APIRouter:
         async with service.database.transaction() as tx:
             entry = await do(tx)
         audit.tell(service.telemetry.log, entry)
-        service.wake_all()
+        service.wake("held records")
+        if service.consumer is not None:
+            service.wake("parked events")
         return entry
 
     def _to_act(entry: Entry) -> Response:
@@ -209,11 +205,16 @@ def _body_of(event: HeldEvent) -> dict[str, Any]:
     try:
         value = from_json(event.event.body)
     except NotJson:
-        return {"pieces": [], "text": event.event.body.decode("utf-8", "replace"), "faults": (), "original": None}
+        return {
+            "pieces": [Piece(text := event.event.body.decode("utf-8", "replace"), False)],
+            "text": text,
+            "faults": (),
+            "original": None,
+        }
     faults = contract_faults(event.event.type, event.event.key, value)
     wrong = {fault.pointer for fault in faults} or {event.pointer}
     original = as_text(from_json(event.original)) if event.original is not None else None
-    return {"pieces": laid_out(value, wrong), "text": as_text(value), "faults": faults, "original": original}
+    return {"pieces": cut(laid_out(value, wrong), MOST_SHOWN), "text": as_text(value), "faults": faults, "original": original}
 
 
 def _event_of(entry: Entry) -> EventId | None:

@@ -54,10 +54,10 @@ def routes(service: "Service", act: Act, to_act: Callable[[Entry], Response], re
     async def records_of_cause(request: Request, _: Seer, topic: Word, cause: Word, page: PageNumber = 1) -> Response:
         return await show_cause(request, without_nul(topic), without_nul(cause), page)
 
-    @router.post(f"{home}/cause/retry")
+    @router.post(f"{home}/cause")
     async def retry_all(request: Request, mender: Mender, topic: Word, cause: Word) -> Response:
         topic, cause = without_nul(topic), without_nul(cause)
-        tried = await posted(request, "retry-all")
+        tried = await posted(request)
         try:
             entry = await act(
                 lambda tx: mending_records.retry_records(tx, group, topic, cause, actor=actor_of(mender), reason=tried.reason)
@@ -92,32 +92,22 @@ def routes(service: "Service", act: Act, to_act: Callable[[Entry], Response], re
     async def record(request: Request, _: Seer, which: Which) -> Response:
         return await show_record(request, which)
 
-    @router.post(f"{home}/record/retry")
-    async def retry(request: Request, mender: Mender, which: Which) -> Response:
-        tried, actor = await posted(request, "retry"), actor_of(mender)
-        return await mend(
-            request, which, tried, lambda tx: mending_records.retry_record(tx, group, which, actor=actor, reason=tried.reason)
-        )
+    @router.post(f"{home}/record")
+    async def mend(request: Request, mender: Mender, which: Which) -> Response:
+        tried, actor = await posted(request), actor_of(mender)
 
-    @router.post(f"{home}/record/edit")
-    async def edit(request: Request, mender: Mender, which: Which) -> Response:
-        tried, actor = await posted(request, "edit"), actor_of(mender)
-        text = RecordText(tried.key, tried.headers, tried.body)
-        return await mend(
-            request,
-            which,
-            tried,
-            lambda tx: mending_records.edit_record(tx, group, which, text, actor=actor, reason=tried.reason),
-        )
+        async def do(tx: Transaction) -> Entry:
+            match tried.verb:
+                case "retry":
+                    return await mending_records.retry_record(tx, group, which, actor=actor, reason=tried.reason)
+                case "edit":
+                    text = RecordText(tried.key, tried.headers, tried.body)
+                    return await mending_records.edit_record(tx, group, which, text, actor=actor, reason=tried.reason)
+                case "skip":
+                    return await mending_records.skip_record(tx, group, which, actor=actor, reason=tried.reason)
+                case _:
+                    raise NotFound
 
-    @router.post(f"{home}/record/skip")
-    async def skip(request: Request, mender: Mender, which: Which) -> Response:
-        tried, actor = await posted(request, "skip"), actor_of(mender)
-        return await mend(
-            request, which, tried, lambda tx: mending_records.skip_record(tx, group, which, actor=actor, reason=tried.reason)
-        )
-
-    async def mend(request: Request, which: RecordId, tried: Tried, do: Callable[[Transaction], Awaitable[Entry]]) -> Response:
         try:
             entry = await act(do)
         except Rejected as error:
@@ -133,7 +123,7 @@ def routes(service: "Service", act: Act, to_act: Callable[[Entry], Response], re
             if found is None:
                 raise NotFound
             acts = [*await audit.about(tx, subject), *await audit.about(tx, {"records": [list(which)]})]
-            names = await held.names_of(tx, {entry.actor for entry in acts})
+            names = await audit.names_of(tx, {entry.actor for entry in acts})
         acts.sort(key=lambda entry: -entry.number)
         context = {
             "record": found, "words": in_words(found.reason), "text": raw_records.as_text(found),
