@@ -11,6 +11,11 @@ Step = Callable[[], Awaitable[bool]]
 _LONGEST_PAUSE = 30.0
 
 
+def seldom(failures: int) -> bool:
+    """Is this failure in a row one to be logged? The 1st, 2nd, 4th, 8th… and every 64th."""
+    return failures & (failures - 1) == 0 or failures % 64 == 0
+
+
 class Loop:
     """One step, again and again: at once while there is more to do, else `every` so many seconds or when woken."""
 
@@ -36,7 +41,9 @@ class Loop:
                 more = await self._step()
             except Exception as error:  # noqa: BLE001  a loop that gives up is worse than any error
                 failures += 1
-                self._told.log.warning("background work failed", extra={"loop": self.name, "error": repr(error)[:256]})
+                if seldom(failures):
+                    said = {"loop": self.name, "in_a_row": failures, "error": repr(error)[:256]}
+                    self._told.log.warning("background work failed", extra=said)
                 await asyncio.sleep(min(0.25 * 2**failures, self._every, _LONGEST_PAUSE))
                 continue
             failures = 0

@@ -127,7 +127,12 @@ class Control:
 
     async def _hear(self) -> None:
         life = await self._broker.incarnation()
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._broker.bootstrap, fetch_max_wait_ms=200, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._broker.bootstrap,
+            fetch_max_wait_ms=200,
+            enable_auto_commit=False,
+            retry_backoff_ms=1000,  # while the broker is away each try writes log lines
+        )
         try:
             async with asyncio.timeout(10):
                 await consumer.start()

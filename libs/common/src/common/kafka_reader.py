@@ -49,6 +49,7 @@ def subscribed(
         logger=None,
         allow_auto_create_topics=False,
         metadata_max_age_ms=10_000,  # a topic made later is found this soon
+        retry_backoff_ms=300,  # it tries in several places at once, and each writes log lines as long as the broker is away
         request_timeout_ms=int(1000 * (membership.session + SPARE_SECONDS)),  # a connection that was silently cut is dropped
     )
     subscriber = kafka.subscriber(

@@ -1,7 +1,7 @@
 """The one way to subscribe: the life of a reader, which partitions it owns, and its batches.
 
 Progress lives in PostgreSQL: on assignment each partition is claimed and sought to the offset stored there. The offsets in Kafka
-are a hint for lag displays. aiokafka finds its way back to a broker that was away by itself; where it does not, we start again.
+are a hint for lag displays.
 """
 
 import asyncio
@@ -14,12 +14,13 @@ from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError
 
 from common import cursors, kafka_reader
+from common.background import seldom
 from common.broker import Broker
 from common.consumer import Consumer
 from common.cursors import Fenced, Ownership
 from common.kafka_reader import Membership
+from common.lookout import Lookout, Stuck
 from common.message import Partition
-from common.standstill import Standstill
 from common.telemetry import Telemetry
 
 START_SECONDS = 20
@@ -30,17 +31,8 @@ SIDE_BY_SIDE = 2
 STUCK_TOO_OFTEN = 3
 """Started again so many times without one batch, though there is something to read: only a new process may help."""
 _CHECK_EVERY = 5.0
-_STUCK_AFTER = 10.0
 _HINT_EVERY = 1.0
 _LONGEST_PAUSE = 2.0
-
-
-class Stuck(Exception):
-    """There is something to read and nothing arrives: start again."""
-
-
-class OtherLife(Exception):
-    """The broker is another one: start again."""
 
 
 async def _nobody_to_ask(topic: str) -> None:
@@ -77,7 +69,6 @@ class Subscription(ConsumerRebalanceListener):
         self._failures = [0] * SIDE_BY_SIDE
         self._positions: dict[TopicPartition, int] = {}
         self._sought: set[Partition] = set()
-        self._shorter: set[Partition] = set()
         self._hinted_at = 0.0
         self._busy = 0
         self._batches = 0
@@ -96,9 +87,10 @@ class Subscription(ConsumerRebalanceListener):
             try:
                 await self._live()
             except Exception as error:  # noqa: BLE001  a consumer that gives up is worse than any error
-                failures = 0 if time.monotonic() - begun > 60 else failures + 1
+                failures = 1 if time.monotonic() - begun > 60 else failures + 1
                 stuck = 0 if self._batches > batches else stuck + isinstance(error, Stuck)
-                self._told.log.warning("consumer starts again", extra={"error": repr(error)[:256]})
+                if seldom(failures):
+                    self._told.log.warning("consumer starts again", extra={"in_a_row": failures, "error": repr(error)[:256]})
                 if stuck >= STUCK_TOO_OFTEN:
                     self._give_up(f"the consumer stood still {stuck} times: {error}")
                 await asyncio.sleep(min(0.25 * 2**failures, _LONGEST_PAUSE))
@@ -124,12 +116,12 @@ class Subscription(ConsumerRebalanceListener):
             self._broker.bootstrap, self._consumer.group, self._consumer.topics, self._membership, self, at_once=self._at_once
         )
         self._subscriber(self._on_batch)
-        still = Standstill(_STUCK_AFTER, unassigned=2 * self._membership.session + _STUCK_AFTER)
+        lookout = Lookout(self._broker, self._owned.incarnation, self._told, session=self._membership.session)
         try:
             async with asyncio.timeout(START_SECONDS):
                 await kafka.start()
             while True:
-                await self._check(still)
+                await self._check(lookout)
                 self._look.clear()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_CHECK_EVERY):
@@ -138,34 +130,11 @@ class Subscription(ConsumerRebalanceListener):
             self.assigned = self._settled = False
             await kafka_reader.leave(kafka, self._subscriber)
 
-    async def _check(self, still: Standstill) -> None:
-        """Raise if the broker is another one, or if we do not move although there is something to read (#1154). Notice a log
-        that became shorter. A broker that does not answer is waited for."""
-        try:
-            incarnation = await self._broker.incarnation()
-            consumer = self._subscriber.consumer
-            mine = consumer.assignment()
-            async with asyncio.timeout(5):
-                ends = await consumer.end_offsets(mine) if mine else {}
-                behind = {part for part in mine if await consumer.position(part) < ends[part]}
-        except IllegalStateError:  # a rebalance took one away meanwhile
-            return
-        except Exception as error:  # noqa: BLE001  of aiokafka's errors and of the system's
-            self._told.log.warning("the broker does not answer", extra={"error": repr(error)[:256]})
-            still.reset()
-            return
-        if incarnation != self._owned.incarnation:
-            raise OtherLife("the broker lives another life")
-        for topic in {part.topic for part in mine} - {part.topic for part in behind}:
-            self._told.metrics.lag.labels(topic).set(0)
-        if self._busy:
-            still.reset()
-            return
-        if still.stuck(time.monotonic(), assigned=self._settled, behind=bool(behind), batches=self._batches):
-            raise Stuck("nothing arrived although there is something to read" if self._settled else "no partitions were assigned")
-        shorter = {Partition(*part) for part, end in ends.items() if end < self._next(Partition(*part))}
-        await self._rewind(shorter & self._shorter)  # seen twice: a leader that is new may know less for a moment
-        self._shorter = shorter
+    async def _check(self, lookout: Lookout) -> None:
+        consumer = self._subscriber.consumer
+        ends = await lookout.look(consumer, assigned=self._settled, busy=bool(self._busy), batches=self._batches)
+        if not self._busy:
+            await self._rewind(lookout.shorter(ends, self.progress()[1]))
 
     # assignment ------------------------------------------------------------------------------------------------------
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -50,6 +50,7 @@ class Watchdog:
         self._end = end
         self._answered = threading.Event()
         self._over = threading.Event()
+        self.looks = 0
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -76,6 +77,7 @@ class Watchdog:
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         patience = Patience(self._seconds)
         while not self._over.wait(_TICK):
+            self.looks += 1
             answered = self._answered.is_set()
             if patience.ends(time.monotonic(), answered=answered):
                 self._end_process(f"the event loop has not answered for {patience.silent:.0f} s")
