@@ -61,7 +61,9 @@ SMALL = [
 
 
 class Nemesis:
-    """Three hands at work at once: on processes, on the world outside, on clocks and mail. What they draw comes from `seed`."""
+    """Hands at work at once: on processes (two, where there are many), on the world outside, on clocks and mail.
+
+    What they draw comes from `seed`."""
 
     def __init__(self, house: House, seed: int, *, pace: float = 1.0) -> None:
         """`pace` 2 leaves pauses twice as long between the faults."""
@@ -77,7 +79,11 @@ class Nemesis:
         """Break and mend until `stop` is set; then mend everything. Bounded: each fault ends soon after `stop`."""
         world = WORLD + (KAFKA if self._house.kind == "real" else [])
         async with asyncio.TaskGroup() as hands:
-            hands.create_task(self._hand("processes", PROCESSES, stop, 0.5, 2.5 if self._house.kind == "real" else 6))
+            if self._house.kind == "real":
+                hands.create_task(self._hand("processes", PROCESSES, stop, 0.5, 2.5))
+                hands.create_task(self._hand("more processes", PROCESSES, stop, 0.5, 2.5))
+            else:
+                hands.create_task(self._hand("processes", PROCESSES, stop, 0.5, 6))
             hands.create_task(self._hand("world", world, stop, 2, 6))
             hands.create_task(self._hand("small", SMALL, stop, 1, 4))
         await self.heal()

@@ -82,10 +82,15 @@ async def _own_rows(book: sqlite3.Connection, dsn: str) -> list[Anomaly]:
     }
     found = []
     expected = possible(book)
+    cities_ever = _municipalities_ever(book, cities)
     for (kind, subject), candidates in expected.items():
         fact = kept[kind].get(subject)
-        wanted = [data and _as_kept(kind, data, fact, cities, companies) for data in candidates]
-        if (fact and from_json(fact)) not in wanted:
+        is_: Any = fact and from_json(fact)
+        wanted: list[Any] = [data and _as_kept(kind, data, fact, cities, companies) for data in candidates]
+        if is_ and kind == "need" and is_["status"] != "open" and is_["municipality"] in cities_ever:
+            # Only open needs follow their city; a closed one stays as it was.
+            wanted = [one and one | {"municipality": is_["municipality"]} for one in wanted]
+        if is_ not in wanted:
             found.append(Anomaly("state", f"{kind}/{subject}", f"is {fact}, should be one of {candidates}"))
     for kind, facts in kept.items():
         found += [
@@ -93,6 +98,16 @@ async def _own_rows(book: sqlite3.Connection, dsn: str) -> list[Anomaly]:
             for subject in facts
             if (kind, subject) not in expected
         ]
+    return found
+
+
+def _municipalities_ever(book: sqlite3.Connection, cities: Mapping[str, str]) -> list[Any]:
+    """Every version of every city, as needs carry it."""
+    found = []
+    for subject, data in book.execute("select subject, data from sent where kind = 'municipality' and outcome <> 'fail'"):
+        if subject in cities:
+            made = needs_domain.listed(MunicipalitySubmitted.model_validate(from_json(data)), from_json(cities[subject])["id"])
+            found.append(from_json(to_json(needs_domain.buyer(made).model_dump())))
     return found
 
 
