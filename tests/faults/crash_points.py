@@ -6,7 +6,7 @@ import inspect
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -98,6 +98,9 @@ class Trigger:
 
     def __init__(self, notes: Path | None = None, die: Callable[[], None] | None = None) -> None:
         self.order: Order | None = None
+        self.obeyed: list[Order] = []
+        self.only: Callable[..., bool] = lambda *args: True
+        """Which calls count, by their arguments."""
         self._notes = notes
         self._die = die or _kill_ourselves
 
@@ -105,10 +108,10 @@ class Trigger:
         """From now on this is to be done; an order without a point takes the one before back."""
         self.order = order if order.point else None
 
-    def wants(self, point: str) -> Order | None:
+    def wants(self, point: str, args: Sequence[Any] = ()) -> Order | None:
         """The order, if this call is the one."""
         order = self.order
-        if order is None or order.point != point:
+        if order is None or order.point != point or not self.only(*args):
             return None
         order.nth -= 1
         if order.nth > 0:
@@ -131,6 +134,7 @@ class Trigger:
 
     def note(self, order: Order) -> None:
         """Write down that it was done; the line is in the file before we are gone."""
+        self.obeyed.append(order)
         if self._notes is not None:
             with self._notes.open("a") as file:
                 file.write(json.dumps({"point": order.point, "hang": order.hang}) + "\n")
@@ -158,7 +162,7 @@ def _wrapped(function: Any, point: CrashPoint, trigger: Trigger) -> Any:
 def _plain(function: Any, point: CrashPoint, trigger: Trigger) -> Any:
     @functools.wraps(function)
     def wrapper(*args: Any, **named: Any) -> Any:
-        order = trigger.wants(point.name)
+        order = trigger.wants(point.name, args)
         if order and point.when == "before":
             trigger.obey_at_once(order)
         result = function(*args, **named)
@@ -172,7 +176,7 @@ def _plain(function: Any, point: CrashPoint, trigger: Trigger) -> Any:
 def _coroutine(function: Any, point: CrashPoint, trigger: Trigger) -> Any:
     @functools.wraps(function)
     async def wrapper(*args: Any, **named: Any) -> Any:
-        order = trigger.wants(point.name)
+        order = trigger.wants(point.name, args)
         if order is None:
             return await function(*args, **named)
         if point.when == "before":
@@ -190,7 +194,7 @@ def _coroutine(function: Any, point: CrashPoint, trigger: Trigger) -> Any:
 def _context(function: Any, point: CrashPoint, trigger: Trigger) -> Any:
     @asynccontextmanager
     async def wrapper(*args: Any, **named: Any) -> AsyncIterator[Any]:
-        order = trigger.wants(point.name)
+        order = trigger.wants(point.name, args)
         if order is None:
             async with function(*args, **named) as inside:
                 yield inside

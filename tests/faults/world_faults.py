@@ -63,7 +63,7 @@ async def members_came_and_went(strike: Strike) -> bool:
 async def twin_came(strike: Strike) -> bool:
     """Somebody joins under the name of a running process, which thereby loses its place in the group."""
     group = strike.chance.choice(READERS)
-    return await _stay(strike, group, strike.some_seconds(0.2, 3), f"{group}-1")
+    return await _stay(strike, group, strike.some_seconds(0.2, 3), f"{group}-1-{group}")
 
 
 async def _stay(strike: Strike, group: str, seconds: float, name: str | None) -> bool:
