@@ -49,11 +49,17 @@ CRASH_POINTS: dict[str, CrashPoint] = {
         _points("common.postgres:Database.transaction", "within after", ALL),
         _points("common.relay:Relay.announce", "before", ALL),
         _points("common.publisher:Publisher.publish", "before within after", ALL),
+        _points("common.sending_store:sent", "before within after", ALL),  # between the acknowledgement and what is noted of it
+        _points("common.sending_store:met", "before within after", ALL),
+        _points("common.outbox:mark_unsent", "within after", ("needs", "catalog", "matching", "notify", "counter")),
+        _points("common.outbox:range_of", "after", ("counter",)),
+        _points("common.relay:Relay._meet_broker", "within after", ALL),
         # taking in
         _points("common.cursors:claim", "before after", READERS),
         _points("common.cursors:fence", "before after", READERS),
         _points("common.cursors:advance", "before after", READERS),
         _points("common.cursors:move", "before after", READERS),
+        _points("common.cursors:rewind", "before after", READERS),
         _points("common.parked:park", "before after", READERS),
         _points("common.parked:quarantine", "before after", READERS),
         _points("common.consumer:Consumer.store", "before within after", READERS),
@@ -61,6 +67,15 @@ CRASH_POINTS: dict[str, CrashPoint] = {
         _points("common.subscription:Subscription._seek", "before after", READERS),
         _points("common.subscription:Subscription._hint", "before after", READERS),
         _points("common.subscription:Subscription._go_back", "before", READERS),
+        _points("common.dead_letters:announce", "after", READERS),
+        # going on with what waits
+        _points("common.unparker:Unparker._go_on", "before within after", READERS),
+        _points("common.unparker:Unparker.step", "after", READERS),
+        _points("common.cursors:move_soon", "after", READERS),
+        _points("common.parked:remove", "after", READERS),
+        _points("common.parked:wait_again", "after", READERS),
+        _points("common.control:Control.ask", "before after", READERS),
+        _points("common.control:Control.report", "before within", READERS),
         # what each service does
         _points("needs.handlers:record_need", "within after", ("needs",)),
         _points("needs.handlers:close_need", "after", ("needs",)),

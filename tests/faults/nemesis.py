@@ -45,7 +45,7 @@ WORLD = [
     ),
 ]
 KAFKA = [
-    Choice(BROKER_RESTARTS[0], 1.5, world_faults.broker_killed),
+    Choice(BROKER_RESTARTS[0], 2, world_faults.broker_killed),
     Choice("Kafka stopped and woken", 0.7, world_faults.broker_frozen),
     Choice("strangers joined a group and left", 1.5, world_faults.members_came_and_went),
     Choice("somebody joined under a process's name", 0.7, world_faults.twin_came),
@@ -71,25 +71,28 @@ class Nemesis:
         self.points: Counter[str] = Counter()
         self.missed: Counter[str] = Counter()
         """Faults that were tried and did not come to pass, such as a crash point that nobody came by."""
+        self.logs_lost = 0
+        """How often the embedded broker's log was lost with its process; counted among the kills."""
+        self._tried: Counter[str] = Counter()
+        self._busy: set[str] = set()
         self._house = house
         self._seed = seed
         self._pace = pace
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Break and mend until `stop` is set; then mend everything. Bounded: each fault ends soon after `stop`."""
-        world = WORLD + (KAFKA if self._house.kind == "real" else [])
+        real = self._house.kind == "real"
         async with asyncio.TaskGroup() as hands:
-            if self._house.kind == "real":
-                hands.create_task(self._hand("processes", PROCESSES, stop, 0.5, 2.5))
-                hands.create_task(self._hand("more processes", PROCESSES, stop, 0.5, 2.5))
-            else:
-                hands.create_task(self._hand("processes", PROCESSES, stop, 0.5, 6))
-            hands.create_task(self._hand("world", world, stop, 2, 6))
+            for number in range(2 if real else 1):
+                hands.create_task(self._hand(f"processes {number}", PROCESSES, stop, 0.5, 3 if real else 6))
+            hands.create_task(self._hand("PostgreSQL", WORLD, stop, 2, 6))
+            if real:
+                hands.create_task(self._hand("Kafka", KAFKA, stop, 2, 6))
             hands.create_task(self._hand("small", SMALL, stop, 1, 4))
         await self.heal()
 
     async def _hand(self, name: str, choices: Sequence[Choice], stop: asyncio.Event, least: float, most: float) -> None:
-        strike = Strike(self._house, random.Random(f"{self._seed} {name}"), stop, self.points)
+        strike = Strike(self._house, random.Random(f"{self._seed} {name}"), stop, self.points, self._tried, self._busy)
         # Every kind once, in a random order, before chance decides alone: a short campaign has them all.
         first = strike.chance.sample(choices, len(choices))
         while not stop.is_set():
@@ -100,7 +103,7 @@ class Nemesis:
             came_to_pass = await choice.fault(strike)
             (self.counts if came_to_pass else self.missed)[choice.kind] += 1
             if came_to_pass and self._house.kind == "embedded" and choice.kind in KILLS:
-                self.counts["the embedded broker's log lost"] += 1
+                self.logs_lost += 1
 
     async def heal(self) -> None:
         """Everything runs and no fault is left."""

@@ -26,9 +26,18 @@ async def killed_at_a_point(strike: Strike) -> bool:
     watched = _one(strike)
     if watched is None:
         return False
-    point = strike.chance.choice(_passed_by(strike, watched))
-    if point.at_start:
-        return await _killed_at_its_start(strike, watched, point)
+    points = _passed_by(strike, watched)
+    # Those that were tried less often come first, so that all have their turn.
+    point = strike.chance.choices(points, [1 / (1 + strike.tried[point.name]) ** 2 for point in points])[0]
+    strike.tried[point.name] += 1
+    strike.busy.add(watched.name)
+    try:
+        return await (_killed_at_its_start if point.at_start else _killed_when_it_comes_by)(strike, watched, point)
+    finally:
+        strike.busy.discard(watched.name)
+
+
+async def _killed_when_it_comes_by(strike: Strike, watched: Watched, point: CrashPoint) -> bool:
     house, before = strike.house, len(strike.house.notes(watched.name))
     house.order(watched.name, point.name, nth=strike.chance.choice(NTH), step=strike.chance.randint(1, 4))
     reached = await strike.wait_for(lambda: len(house.notes(watched.name)) > before, REACHED_WITHIN)
@@ -60,13 +69,13 @@ async def all_killed_at_once(strike: Strike) -> bool:
 
 
 async def stopped_and_woken(strike: Strike) -> bool:
-    """SIGSTOP, and SIGCONT when the others have long taken over: a zombie."""
+    """SIGSTOP, and SIGCONT when the others have long taken over: a zombie. Where there are no others, not for so long."""
     watched = _one(strike)
     if watched is None or not watched.signal(signal.SIGSTOP):
         return False
     pid = watched.pid
     try:
-        await strike.wait(strike.some_seconds(1, LONGEST_STOP))
+        await strike.wait(strike.some_seconds(1, LONGEST_STOP if len(strike.house.processes) > 1 else LONGEST_STOP / 3))
     finally:
         if watched.pid == pid:
             watched.signal(signal.SIGCONT)
@@ -83,12 +92,16 @@ async def handler_hung(strike: Strike) -> bool:
     """A handler works on beyond its deadline."""
     readers = [name for name, services in strike.house.services.items() if set(services) & set(CRASH_POINTS[HANGING].services)]
     name = strike.chance.choice(readers)
+    if name in strike.busy:
+        return False
+    strike.busy.add(name)
     before = len(strike.house.notes(name))
     strike.house.order(name, HANGING, hang=HANG_SECONDS)
     reached = await strike.wait_for(lambda: len(strike.house.notes(name)) > before, REACHED_WITHIN)
     if reached:
         await strike.wait(HANG_SECONDS)
     strike.house.order(name)
+    strike.busy.discard(name)
     return reached
 
 
@@ -105,5 +118,6 @@ async def clock_jumped(strike: Strike) -> bool:
 
 
 def _one(strike: Strike) -> Watched | None:
-    running = [watched for watched in strike.house.processes.values() if watched.pid is not None]
+    """A process that runs, and that no other hand works on; orders are one at a time."""
+    running = [watched for name, watched in strike.house.processes.items() if watched.pid is not None and name not in strike.busy]
     return strike.chance.choice(running) if running else None

@@ -18,6 +18,10 @@ class Strike:
     stop: asyncio.Event
     points: Counter[str] = field(default_factory=Counter)
     """How often a process died at which crash point."""
+    tried: Counter[str] = field(default_factory=Counter)
+    """How often one was to."""
+    busy: set[str] = field(default_factory=set)
+    """Processes on which some hand is at work."""
 
     async def wait(self, seconds: float) -> None:
         """Let the fault last, or the house recover."""
