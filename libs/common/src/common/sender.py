@@ -74,13 +74,14 @@ class _Spans:
         self._spans: list[Span] = []
 
     def __enter__(self) -> Sequence[Event]:
-        for number, event in enumerate(self._events):
-            if telemetry.sampled(event.trace):
-                span = self._told.start(
-                    f"{telemetry.SEND} {event.topic}", parent=event.trace, kind=SpanKind.PRODUCER, attributes=_attributes(event)
-                )
-                self._spans.append(span)
-                self._events[number] = event._replace(trace=telemetry.traceparent(span))
+        sampled = telemetry.sampled
+        for number in [number for number, event in enumerate(self._events) if sampled(event.trace)]:
+            event = self._events[number]
+            span = self._told.start(
+                f"{telemetry.SEND} {event.topic}", parent=event.trace, kind=SpanKind.PRODUCER, attributes=_attributes(event)
+            )
+            self._spans.append(span)
+            self._events[number] = event._replace(trace=telemetry.traceparent(span))
         return self._events
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:

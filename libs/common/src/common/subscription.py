@@ -199,8 +199,10 @@ class Subscription(ConsumerRebalanceListener):
         for record in records.all:
             shares[record.partition % SIDE_BY_SIDE].append(record)
         # What this batch has of these may be from before the seek; what later ones have of them is not.
-        sought = self._sought & {Partition(record.topic, record.partition) for record in records.all}
-        self._sought -= sought
+        sought: set[Partition] = set()
+        if self._sought:  # nearly never, and it is a look at every record
+            sought = self._sought & {Partition(record.topic, record.partition) for record in records.all}
+            self._sought -= sought
         self._busy += 1
         try:
             await asyncio.gather(*(self._take(number, share, sought) for number, share in enumerate(shares) if share))
