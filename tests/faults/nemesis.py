@@ -3,8 +3,10 @@
 import asyncio
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
@@ -100,10 +102,19 @@ class Nemesis:
             if stop.is_set():
                 return
             choice = first.pop() if first else strike.chance.choices(choices, [one.weight for one in choices])[0]
+            begun = time.time()
             came_to_pass = await choice.fault(strike)
+            self._note(name, choice.kind, begun, came_to_pass)
             (self.counts if came_to_pass else self.missed)[choice.kind] += 1
             if came_to_pass and self._house.kind == "embedded" and choice.kind in KILLS:
                 self.logs_lost += 1
+
+    def _note(self, hand: str, kind: str, begun: float, came_to_pass: bool) -> None:
+        """Into the journal, to compare with the logs of the services: when, for how long, by which hand, what."""
+        at = datetime.fromtimestamp(begun).strftime("%H:%M:%S.%f")[:-3]  # noqa: DTZ006  the services log in local time, too
+        with (self._house.folder / "nemesis.log").open("a") as journal:
+            missed = "" if came_to_pass else " (did not come to pass)"
+            journal.write(f"{at} {time.time() - begun:6.2f} s  {hand:<12} {kind}{missed}\n")
 
     async def heal(self) -> None:
         """Everything runs and no fault is left."""
