@@ -1,7 +1,6 @@
 """Which Kafka we talk to, which life of it this is, and how long its log is: one that forgot has to be sent everything again."""
 
 import asyncio
-import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -53,9 +52,10 @@ class Broker:
                 await client.bootstrap()
                 yield client
         finally:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(2):
-                    await client.close()
+            # In a task of its own, because `close` swallows a cancellation that arrives meanwhile: the caller would never stop.
+            closing = asyncio.create_task(client.close())
+            closing.add_done_callback(lambda done: done.cancelled() or done.exception())
+            await asyncio.wait({closing}, timeout=2)
 
     async def _who(self, client: AIOKafkaClient) -> str:
         brokers = [broker.nodeId for broker in client.cluster.brokers()]

@@ -37,7 +37,7 @@ START_SECONDS = 60
 """So long a service waits at its start for PostgreSQL and for its migrations."""
 STOP_SECONDS = 8
 """So long it may take to stop; what is cut off then was not committed and is done again."""
-_LAST_BATCH_SECONDS, _LAST_SENDING_SECONDS = 3, 2
+_LAST_BATCH_SECONDS, _LAST_SENDING_SECONDS, _SECOND_CALL_SECONDS = 3, 2, 1
 _EMBEDDED_SESSION_SECONDS = 3
 """The embedded broker lets who comes back wait for nearly a session; other members, which need a longer one, it has not."""
 
@@ -179,10 +179,11 @@ class Service:
         async with self._watchdog.watching():
             try:
                 await self._open_database()
-                messaging += [asyncio.create_task(self._relay.run()), asyncio.create_task(self._control.run())]
+                messaging.append(asyncio.create_task(self._relay.run(), name="relay"))
+                messaging.append(asyncio.create_task(self._control.run(), name="control"))
                 if self._subscription is not None:
-                    messaging.append(asyncio.create_task(self._subscription.run()))
-                background += [asyncio.create_task(loop.run()) for loop in self._loops.values()]
+                    messaging.append(asyncio.create_task(self._subscription.run(), name="subscription"))
+                background += [asyncio.create_task(loop.run(), name=loop.name) for loop in self._loops.values()]
                 yield
             finally:
                 await self._stop(background, messaging)
@@ -223,11 +224,14 @@ class Service:
             await self._send_the_rest()
         for task in messaging:
             task.cancel()
-        if tasks := background + messaging:
-            left = STOP_SECONDS - (asyncio.get_running_loop().time() - begun)
-            _, late = await asyncio.wait(tasks, timeout=left)
+        late = {*background, *messaging}
+        for until in (STOP_SECONDS - _SECOND_CALL_SECONDS, STOP_SECONDS):
             if late:
-                self.telemetry.log.warning("did not stop in time", extra={"tasks": len(late)})
+                _, late = await asyncio.wait(late, timeout=begun + until - asyncio.get_running_loop().time())
+            for task in late:  # aiokafka swallows a cancellation that arrives while it closes
+                task.cancel()
+        if late:
+            self.telemetry.log.warning("did not stop in time", extra={"tasks": sorted(task.get_name() for task in late)})
         self._health.close()
         await self.database.close()
         with contextlib.suppress(Exception):
