@@ -26,8 +26,9 @@ from tests.faults.house import House, Kind, house
 from tests.faults.ledger import Ledger
 from tests.faults.nemesis import BROKER_RESTARTS, Nemesis
 from tests.faults.oracle import Oracle, oracle
+from tests.faults.sending import Surroundings
 from tests.faults.verdict import Anomaly
-from tests.faults.workload import Rates, Surroundings
+from tests.faults.workload import Rates
 
 ROUND_MINUTES: Mapping[Kind, float] = {"real": 18, "embedded": 4}
 """An embedded broker is sent the whole outbox again in each of its lives, so its rounds are short."""

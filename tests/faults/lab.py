@@ -33,8 +33,8 @@ from tests.faults.mail_faults import MoodyMailbox
 from tests.faults.orders import Clock, Order
 from tests.faults.partners import World
 from tests.faults.run import ALL_TOPICS, MAKERS
+from tests.faults.sending import Sender, Surroundings
 from tests.faults.verdict import Anomaly
-from tests.faults.workload import Surroundings, Workload
 from tests.faults.wrapping import replaced
 
 FOR_EVER = 3600.0
@@ -53,8 +53,7 @@ class Lab:
         self.world = World(1)
         self.chance = random.Random(1)
         self.ledger = Ledger(folder / "ledger")
-        self.workload = Workload(self.ledger, Surroundings({}, key, ""), 1)
-        self.http = httpx.AsyncClient(trust_env=False)
+        self.partner = Sender(self.ledger, Surroundings({}, key, ""), httpx.AsyncClient(trust_env=False))
         self._doors: dict[str, httpx.AsyncBaseTransport | None] = {}
         self.broker = _new_broker()
         self._trigger = Trigger()
@@ -96,9 +95,9 @@ class Lab:
 
     def _reach(self, apps: Mapping[str, FastAPI]) -> None:
         """From now on requests go to these, too."""
-        self.workload.where.origins |= {name: [f"http://{name}"] for name in apps}
+        self.partner.where.origins |= {name: [f"http://{name}"] for name in apps}
         self._doors |= {f"http://{name}": httpx.ASGITransport(app, raise_app_exceptions=False) for name, app in apps.items()}
-        self.http = httpx.AsyncClient(mounts=self._doors, trust_env=False)
+        self.partner.http = httpx.AsyncClient(mounts=self._doors, trust_env=False)
 
     def lose_the_log(self, *, renamed: bool = True) -> None:
         """The broker comes back empty: as another one, or under the name it had before."""
@@ -119,17 +118,17 @@ class Lab:
     async def say(self, events: list[Sent]) -> None:
         """Send these to the counter in one request, until they are answered."""
         async with asyncio.timeout(ANSWER_SECONDS):
-            assert await self.workload._send(self.http, events, self.workload._ask_counter)
+            assert await self.partner.send(events, self.partner.ask_counter)
 
     async def publish(self, events: list[Sent], *, expected: str = "accepted") -> None:
         """Send a partner's events in one request, until they are answered."""
         async with asyncio.timeout(ANSWER_SECONDS):
-            assert await self.workload._send(self.http, events, self.workload._ask_partner, expected=expected)
+            assert await self.partner.send(events, self.partner.ask_partner, expected=expected)
 
     async def publish_again(self, events: list[Sent]) -> None:
         """The same events once more; each has to be a repeat."""
         async with asyncio.timeout(ANSWER_SECONDS):
-            await self.workload._again(self.http, events, self.workload._ask_partner)
+            await self.partner.again(events, self.partner.ask_partner)
 
     def begin(self, asking: Any) -> asyncio.Task[Any]:
         """Send something without waiting for the answer, which may never come: it is cut off with the life."""

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.ledger import Ledger
-from tests.faults.workload import Rates, Surroundings, Workload
+from tests.faults.sending import Sender, Surroundings, client
+from tests.faults.workload import Rates, Workload
 
 
 class Oracle:
@@ -78,7 +79,8 @@ async def _run() -> None:
     lines = await _stdin()
     begin = json.loads(await lines.readline())
     book = Ledger(Path(begin["ledger"]))
-    workload = Workload(book, Surroundings(**begin["where"]), begin["seed"], Rates(**begin["rates"]))
+    sender = Sender(book, Surroundings(**begin["where"]), client())
+    workload = Workload(sender, begin["seed"], Rates(**begin["rates"]))
     book.note("epoch", time.time() - time.monotonic())
     reading = asyncio.create_task(_follow(lines, workload))
     saying = asyncio.create_task(_say(workload))
@@ -104,7 +106,7 @@ async def _follow(lines: asyncio.StreamReader, workload: Workload) -> None:
         said: Mapping[str, Any] = json.loads(line)
         workload.where.kafka = said.get("kafka", workload.where.kafka)
         if said.get("stop"):
-            workload.all_is_well()
+            workload.sender.calm = True
             workload.stop()
 
 
