@@ -40,7 +40,7 @@ from tests import kafka_server
 
 SCHEMA = "bench_full"
 SAMPLING = 0.01
-GOAL = 0.8
+GOAL = 0.85
 
 
 class Discard(SpanExporter):
