@@ -133,8 +133,14 @@ class Subscription(ConsumerRebalanceListener):
     async def _check(self, lookout: Lookout) -> None:
         consumer = self._subscriber.consumer
         ends = await lookout.look(consumer, assigned=self._settled, busy=bool(self._busy), batches=self._batches)
-        if not self._busy:
+        if self._busy or not self._settled:
+            return
+        try:
+            mine = {Partition(*part) for part in consumer.assignment()}
+            await self._claim(mine & ends.keys())  # PostgreSQL may have been away when they were assigned
             await self._rewind(lookout.shorter(ends, self.progress()[1]))
+        except Exception as error:  # noqa: BLE001  the next look tries again
+            self._told.log.warning("partitions not looked after", extra={"error": repr(error)[:256]})
 
     # assignment ------------------------------------------------------------------------------------------------------
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
