@@ -20,14 +20,14 @@ from tests.kafka_server import HOW_TO_ADD, NoKafka
 
 SEED = int(os.environ.get("MUSUBI_FAULTS_SEED", "4"))
 GOALS: dict[Kind, Goal] = {
-    "real": Goal(seconds=90, at_most=170, events=15_000, faults=110, kills=32, broker_restarts=3),
-    "embedded": Goal(seconds=50, at_most=110, events=5_000, faults=40, kills=8),
+    "real": Goal(seconds=90, at_most=170, events=16_000, faults=115, kills=34, broker_restarts=3),
+    "embedded": Goal(seconds=50, at_most=110, events=4_000, faults=35, kills=6),
 }
 RATES: dict[Kind, Rates] = {
     "real": Rates(counter=300, cheap=30, dear=1.5),
     "embedded": Rates(counter=180, cheap=20, dear=1.5),
 }
-PACE: dict[Kind, float] = {"real": 0.3, "embedded": 0.7}
+PACE: dict[Kind, float] = {"real": 0.4, "embedded": 0.6}
 """Below 1: more faults in a minute."""
 PATIENCE = 60.0
 
