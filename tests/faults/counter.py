@@ -80,11 +80,11 @@ FACTS: dict[str, type[Fact]] = {**registry.FACTS, **{kind.type: kind for kind in
 
 
 async def count(arrived: Sequence[Arrived[Number]], tx: Transaction) -> None:
-    """Record each effect, and announce one event for each."""
-    await record(arrived, tx)
+    """Announce one event for each, and record each effect: in this order, so that what fails has announced already."""
     for one in arrived:
         counted = NumberCounted(key=f"{one.event.topic}/{one.data.key}", number=one.data.number)
         tx.emit_json(NumberCounted, counted.subject, dump(counted), cause=one.event)
+    await record(arrived, tx)
 
 
 async def record(arrived: Sequence[Arrived[Number]], tx: Transaction) -> None:

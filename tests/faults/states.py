@@ -86,6 +86,10 @@ async def _own_rows(book: sqlite3.Connection, dsn: str) -> list[Anomaly]:
     for (kind, subject), candidates in expected.items():
         fact = kept[kind].get(subject)
         is_: Any = fact and from_json(fact)
+        if fact is None:
+            if None not in candidates:
+                found.append(Anomaly("state", f"{kind}/{subject}", f"is nowhere, should be one of {candidates}"))
+            continue
         wanted: list[Any] = [data and _as_kept(kind, data, fact, cities, companies) for data in candidates]
         if is_ and kind == "need" and is_["status"] != "open" and is_["municipality"] in cities_ever:
             # Only open needs follow their city; a closed one stays as it was.
@@ -111,14 +115,14 @@ def _municipalities_ever(book: sqlite3.Connection, cities: Mapping[str, str]) ->
     return found
 
 
-def _as_kept(kind: str, data: str, fact: str | None, cities: Mapping[str, str], companies: Mapping[str, str]) -> Any:
+def _as_kept(kind: str, data: str, fact: str, cities: Mapping[str, str], companies: Mapping[str, str]) -> Any:
     """What the service makes of a submission, given the city or company as it now is; as plain JSON."""
     said = from_json(data)
     if kind == "exchange-rate":
         made: Fact = ExchangeRatePublished.model_validate(said)
         return from_json(to_json(made.model_dump()))
     submitted: Any = SUBMITTED[kind].model_validate(said)
-    id_ = from_json(fact)["id"] if fact else ""
+    id_ = from_json(fact)["id"]
     match kind:
         case "municipality":
             made = needs_domain.listed(submitted, id_)

@@ -56,7 +56,7 @@ async def test_without_a_mistake_the_story_is_clean(story: Scenario, lab: Lab) -
 @pytest.mark.parametrize("name", sorted(BUGS))
 async def test_the_checker_finds_the_mistake(name: str, lab: Lab) -> None:
     story, shows = CASES[name]
-    lab.patience = 5  # much longer than the same story takes without the mistake
+    lab.patience = 4  # much longer than the same story takes without the mistake
     with planted(name):
         anomalies = await story(lab)
     assert {anomaly.kind for anomaly in anomalies} & shows, f"{BUGS[name].breaks}: {in_words(anomalies)}"
