@@ -183,7 +183,7 @@ async def _held_for_good(service: Service) -> dict[str, str]:
                 Parked(wrong, "poison", Refusal("/per_usd", "/per_usd: Input should be greater than 0")),
                 Parked(hostile, "poison", Refusal(f"/{HOSTILE}", HOSTILE)),
                 Parked(old, "superseded", Refusal("/per_usd", "no")),
-                Parked(gap, "gap", Refusal("", "events 3 to 4 are missing")),
+                Parked(gap, "gap"),
                 Parked(behind, "behind"),
             ],
             {},

@@ -4,6 +4,7 @@ and what an operator does on them, seen to its effect in a running service.
 
 import json
 from collections.abc import AsyncIterator
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -243,6 +244,28 @@ async def test_missing_events_are_gone_on_without_only_after_that_was_said(chrom
         await seen.page.get_by_role("button", name="待たずに進める").click()
         await seen.page.get_by_role("heading", name="1～2番を待たずに進めます").wait_for()
     await eventually(lambda: desk.effects("n-9"), lambda done: len(done) == 1)
+
+
+async def test_every_key_that_misses_events_is_let_go_on_at_once_only_after_that_was_said(
+    chromium_browser: Browser, desk: Desk
+) -> None:
+    events = [notification(key, 3) for key in ("n-10", "n-11")]
+    await desk.publish(*events)
+    for event in events:
+        await desk.held(event.key)
+        await eventually(
+            lambda key=event.key: desk.row(key), lambda row: row is not None and row["error"], what="its source to be asked"
+        )
+    async with looking(chromium_browser, desk, "ja", Role.OPERATOR) as seen:
+        query = {"topic": events[0].topic, "type": events[0].type, "reason": "gap", "cause": "events"}
+        await seen.open(f"{desk.paths['overview']}/cause?{urlencode(query)}")
+        words = await seen.page.inner_text("#go-on-all")
+        assert words.index("取り消しはできません") < words.index("すべて待たずに進める")
+        await seen.page.fill("#reason-go-on-all", "読み始める前に消えていた")
+        await seen.page.get_by_role("button", name="すべて待たずに進める").click()
+        await seen.page.get_by_role("heading", name="個のキーを、届かないイベントを待たずに進めます").wait_for()
+    for event in events:
+        await eventually(lambda key=event.key: desk.effects(key), lambda done: len(done) == 1)
 
 
 async def test_a_record_that_is_no_event_is_mended_into_one_and_takes_effect(chromium_browser: Browser, desk: Desk) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from common import audit, cursors, held, mending, migrate, parked
+from common import audit, cursors, held, mending, migrate, parked, replay_store
 from common.errors import NotFound, Rejected
 from common.gate import Move, Parked, Refusal
 from common.held import Cause, EventId
@@ -239,6 +239,45 @@ async def test_a_skipped_state_never_takes_effect_and_a_newer_one_still_can(data
     assert [row["reason"] for row in await rows(database)] == ["skipped", "poison"]
     await do(database, mending.skip, which(state(5)))
     assert await last(database, state()) == 5
+
+
+# go on without what is missing, in every key --------------------------------------------------------------------------
+GAPS = Cause(NOTIFICATIONS, fact(1).type, "gap", "events")
+MISSING = Refusal("", "events 1 to 4 of this key are missing")
+
+
+async def test_every_key_of_a_cause_goes_on_without_what_is_missing_and_no_other_does(database: Database) -> None:
+    keys = [fact(5)._replace(key=key) for key in ("a", "b", "c", "d")]
+    await given(database, *[(event, "gap", MISSING) for event in keys], (fact(3)._replace(key="e"), "poison"))
+    async with database.transaction() as tx:
+        await cursors.move(tx, GROUP, {(NOTIFICATIONS, "b"): Move(0, 2), (NOTIFICATIONS, "c"): Move(0, 4)})
+        await tx.execute("update parked set attempts = 0 where key = 'd'")
+    entry = await do(database, mending.go_on_all, GAPS)
+    assert [await last(database, event) for event in keys] == [4, 4, 4, 0], "nothing is missing of c, d was not asked for yet"
+    assert [(row["key"], row["due"]) for row in await rows(database) if row["reason"] == "fetched"] == [("a", True), ("b", True)]
+    assert (entry.action, entry.subject["count"]) == ("go-on-all", 2)
+    assert entry.subject["gaps"] == [[NOTIFICATIONS, "a", 1, 4], [NOTIFICATIONS, "b", 3, 4]]
+    async with database.reading() as tx:
+        decided = await replay_store.decided(tx, GROUP, [NOTIFICATIONS])
+    assert decided == {(NOTIFICATIONS, "a"): [(1, 4)], (NOTIFICATIONS, "b"): [(3, 4)]}
+
+
+async def test_where_nothing_is_missing_there_is_nothing_to_go_on_without(database: Database) -> None:
+    await given(database, (fact(1), "poison", Refusal("", "events")))
+    assert (await refused(database, mending.go_on_all, GAPS)).slug == "nothing-to-go-on-without"
+    assert (await refused(database, mending.go_on_all, GAPS, reason="")).slug == "reason-missing"
+
+
+async def test_what_was_missing_comes_while_a_key_is_let_go_on_and_nothing_is_lost(database: Database) -> None:
+    await given(database, (fact(5), "gap", MISSING), last=3)
+    async with database.transaction() as consumer:
+        await cursors.move(consumer, GROUP, {(NOTIFICATIONS, "n"): Move(3, 4)})
+        going_on = asyncio.create_task(do(database, mending.go_on_all, GAPS))
+        await _until_somebody_waits_for_a_lock(database)
+    with pytest.raises(Rejected) as caught:
+        await going_on
+    assert caught.value.slug == "being-tried"
+    assert (await last(database, fact(5)), [row["reason"] for row in await rows(database)]) == (4, ["gap"])
 
 
 # what is refused ------------------------------------------------------------------------------------------------------

@@ -180,6 +180,25 @@ async def test_all_of_one_cause_are_tried_again(machine: Process, operator: Oper
     assert (done["action"], done["subject"]["key"]) == ("retry", "again-1")
 
 
+async def test_all_keys_of_a_cause_go_on_without_what_is_missing(
+    machine: Process, operator: Operator, matching: asyncpg.Connection
+) -> None:
+    """No service reads a topic of facts, so the gap is put where the consumer would put it."""
+    await matching.execute(
+        """insert into parked (grp, topic, key, sequence, reason, event_id, type, source, time, trace, correlation_id,
+            causation_id, body, error, attempts, next_try)
+        select 'matching', 'notify.notifications', 'late-' || n, 3, 'gap', gen_random_uuid(), 'notification.issued.v1', '', '', '',
+            '', '', '{}', 'events 1 to 2 of this key are missing', 11, 'infinity' from generate_series(1, 2) as n"""
+    )
+    cause = operator.cause_of("matching", "events 1 to 2")["cause"]
+    assert operator.does("parked", "go-on-all", "matching", cause, "--reason", "they are gone").startswith("2 keys go on")
+    sql = "select key, before, last from inbox_cursor where topic = 'notify.notifications' order by key"
+    assert [tuple(row) for row in await matching.fetch(sql)] == [("late-1", 0, 2), ("late-2", 0, 2)]
+    other = operator.cause_of("matching", "fetched")["cause"]
+    assert "Nothing is missing" in operator.does("parked", "go-on-all", "matching", other, "--reason", "again", code=1)
+    await matching.execute("delete from parked where key like 'late-%'")
+
+
 async def test_a_record_that_is_no_event_is_read_again_changed_or_skipped(
     machine: Process, operator: Operator, matching: asyncpg.Connection, tmp_path: Path
 ) -> None:

@@ -1,4 +1,5 @@
-"""The operator's verbs on what is held back: retry, retry all of one cause, edit, skip. Pages and commands use the same ones.
+"""The operator's verbs on what is held back: retry, edit, skip; and for all of one cause: retry, go on without what is missing.
+Pages and commands use the same ones.
 
 Each takes the caller's transaction, the actor (an account's id, or the system's user at the command line) and a reason, and
 writes one row into the audit. What cannot be done raises `Rejected` in words, with nothing changed. The key is taken first, so
@@ -25,7 +26,7 @@ from common.transaction import Transaction
 WAIT_SECONDS = 5
 """So long an act waits for somebody else's; a handler may run longer than that."""
 AT_ONCE = 10_000
-"""So many events one act retries."""
+"""So many events one act retries, or lets go on."""
 
 
 async def retry(tx: Transaction, group: str, id_: EventId, *, actor: str, reason: str) -> audit.Entry:
@@ -97,11 +98,7 @@ async def skip(tx: Transaction, group: str, id_: EventId, *, actor: str, reason:
         row = await _must_be_able_to_go_on(tx, group, event, skipping=True)
         if held.is_dense(id_.topic) and id_.sequence > row.last + 1:
             await _move(tx, group, id_, Move(row.last, id_.sequence - 1))
-            await tx.execute(
-                """update parked set reason = 'fetched', attempts = 0, next_try = $5
-                where grp = $1 and topic = $2 and key = $3 and sequence = $4""",
-                group, *id_, tx.now,
-            )  # fmt: skip
+            await _try_as_fetched(tx, group, [id_])
             subject = {**id_._asdict(), "first": row.last + 1, "last": id_.sequence - 1}
             return await audit.append(tx, actor=actor, action="go-on", subject=subject, reason=why)
         await _move(tx, group, id_, Move(row.last, id_.sequence))
@@ -110,6 +107,41 @@ async def skip(tx: Transaction, group: str, id_: EventId, *, actor: str, reason:
         )
         await parked.next_is_due(tx, group, (id_.topic, id_.key))
         return await audit.append(tx, actor=actor, action="skip", subject=id_._asdict(), reason=why)
+
+
+async def go_on_all(tx: Transaction, group: str, cause: Cause, *, actor: str, reason: str) -> audit.Entry:
+    """Go on without what is missing before the events of this cause, the oldest 10,000 of them, and try these. For a group that
+    is new to a topic whose beginning is gone: there each key has a gap.
+
+    What nobody was asked for yet is waited for. As in `retry_all` no keys are taken: cursors move by compare-and-set."""
+    why = checked_reason(reason)
+    async with taking_turns(tx):
+        gaps = await tx.fetch(
+            """select topic, key, sequence, coalesce(last, 0) as last
+            from parked as head left join inbox_cursor using (grp, topic, key)
+            where grp = $1 and topic = $2 and type = $3 and reason = 'gap' and cause = $4 and attempts > 0
+              and sequence > coalesce(last, 0) + 1 and not exists (select from parked as lower
+                where lower.grp = $1 and lower.topic = head.topic and lower.key = head.key and lower.sequence < head.sequence
+                  and lower.reason not in ('superseded', 'skipped'))
+            order by first_at, key limit $5""",
+            group, cause.topic, cause.type, cause.cause, AT_ONCE,
+        )  # fmt: skip
+        if not gaps:
+            refuse(
+                "nothing-to-go-on-without",
+                en="There is nothing to go on without: what was missing came meanwhile, or its source was not asked for it yet.",
+                ja="待たずに進めるものはありません。その間に届いたか、まだ送り元に再送を依頼していません。",
+            )
+        await cursors.move(tx, group, {(gap["topic"], gap["key"]): Move(gap["last"], gap["sequence"] - 1) for gap in gaps})
+        events = [EventId(gap["topic"], gap["key"], gap["sequence"]) for gap in gaps]
+        await _try_as_fetched(tx, group, events)
+        subject = {
+            **cause._asdict(),
+            "count": len(gaps),
+            "events": [list(id_) for id_ in events],
+            "gaps": [[gap["topic"], gap["key"], gap["last"] + 1, gap["sequence"] - 1] for gap in gaps],
+        }
+        return await audit.append(tx, actor=actor, action="go-on-all", subject=subject, reason=why)
 
 
 @asynccontextmanager
@@ -184,5 +216,15 @@ async def _due_now(tx: Transaction, group: str, events: Sequence[EventId]) -> No
         """update parked as p set next_try = $2, attempts = 0
         from unnest($3::text[], $4::text[], $5::bigint[]) as x(topic, key, sequence)
         where p.grp = $1 and p.topic = x.topic and p.key = x.key and p.sequence = x.sequence""",
-        group, tx.now, [id_.topic for id_ in events], [id_.key for id_ in events], [id_.sequence for id_ in events],
+        group, tx.now, *map(list, zip(*events, strict=True)),
+    )  # fmt: skip
+
+
+async def _try_as_fetched(tx: Transaction, group: str, events: Sequence[EventId]) -> None:
+    """Nothing is missing before these any more: they are tried as if they had just arrived."""
+    await tx.execute(
+        """update parked as p set reason = 'fetched', attempts = 0, next_try = $2
+        from unnest($3::text[], $4::text[], $5::bigint[]) as x(topic, key, sequence)
+        where p.grp = $1 and p.topic = x.topic and p.key = x.key and p.sequence = x.sequence""",
+        group, tx.now, *map(list, zip(*events, strict=True)),
     )  # fmt: skip

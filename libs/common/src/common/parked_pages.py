@@ -95,10 +95,13 @@ def routes(service: "Service") -> APIRouter:
         return await show_cause(request, cause, page)
 
     @router.post(f"{home}/cause")
-    async def retry_all(request: Request, mender: Mender, cause: WhichCause) -> Response:
+    async def mend_all(request: Request, mender: Mender, cause: WhichCause) -> Response:
         tried = await posted(request)
+        verb = {"retry-all": mending.retry_all, "go-on-all": mending.go_on_all}.get(tried.verb)
+        if verb is None:
+            raise NotFound
         try:
-            entry = await act(lambda tx: mending.retry_all(tx, group, cause, actor=actor_of(mender), reason=tried.reason))
+            entry = await act(lambda tx: verb(tx, group, cause, actor=actor_of(mender), reason=tried.reason))
         except Rejected as error:
             return await show_cause(request, cause, 1, tried.refused(error), error)
         return _to_act(entry)

@@ -41,6 +41,9 @@ async def decided(tx: Transaction, group: str, topics: Collection[str]) -> dict[
         from audit where action in ('edit', 'skip') and subject ->> 'topic' = any($2::text[]) and subject ? 'sequence'
         union select subject ->> 'topic', subject ->> 'key', (subject ->> 'first')::bigint, (subject ->> 'last')::bigint
         from audit where action = 'go-on' and subject ->> 'topic' = any($2::text[])
+        union select gap ->> 0, gap ->> 1, (gap ->> 2)::bigint, (gap ->> 3)::bigint
+        from audit, jsonb_array_elements(subject -> 'gaps') as gap
+        where action = 'go-on-all' and subject ->> 'topic' = any($2::text[])
         union select event ->> 0, event ->> 1, (event ->> 2)::bigint, (event ->> 2)::bigint
         from audit, jsonb_array_elements(subject -> 'event') as event
         where action = 'edit' and subject ->> 'topic' = any($2::text[]) and subject ? 'event'""",

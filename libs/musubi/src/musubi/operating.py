@@ -42,13 +42,14 @@ def _parked_commands(commands: "argparse._SubParsersAction") -> None:
         "show": (_parked_show, "show an event or record, why it is held, and who did what with it"),
         "retry": (_parked_retry, "try an event again now, or read a record again"),
         "retry-all": (_parked_retry_all, "try all of one cause again now"),
+        "go-on-all": (_parked_go_on_all, "in every key that waits for missing events, of one cause: go on without them"),
         "edit": (_parked_edit, "change what an event or record says, and try it"),
         "skip": (_parked_skip, "decide that it shall have no effect; where events before it are missing, go on without them"),
     }
     for name, (run, words) in one.items():
         verb = command(under, name, run, words)
         verb.add_argument("service", metavar="SERVICE", help="the service that holds it")
-        if name == "retry-all":
+        if name in ("retry-all", "go-on-all"):
             verb.add_argument("name", metavar="CAUSE", help="as `musubi parked list` shows it")
         else:
             verb.add_argument("name", metavar="NAME", help="TOPIC:KEY:SEQUENCE or TOPIC/PARTITION@OFFSET")
@@ -81,6 +82,12 @@ def _parked_retry_all(options: argparse.Namespace) -> int:
     from musubi import parked
 
     return parked.retry_all(options.folder, options.service, options.name, reason=options.reason, as_json=options.json)
+
+
+def _parked_go_on_all(options: argparse.Namespace) -> int:
+    from musubi import parked
+
+    return parked.go_on_all(options.folder, options.service, options.name, reason=options.reason, as_json=options.json)
 
 
 def _parked_edit(options: argparse.Namespace) -> int:

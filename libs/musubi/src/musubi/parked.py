@@ -23,6 +23,7 @@ from musubi.advice import CannotGoOn
 from musubi.tables import printable
 
 Act = Callable[[Transaction], Awaitable[audit.Entry]]
+Verb = Callable[..., Awaitable[audit.Entry]]
 
 
 def list_(folder: Path, services: Sequence[str], cause: str | None, *, as_json: bool) -> int:
@@ -45,15 +46,24 @@ def show(folder: Path, service: str, name: str, *, as_json: bool) -> int:
 
 def retry(folder: Path, service: str, name: str, *, reason: str, as_json: bool) -> int:
     """`musubi parked retry`."""
+    act = _on_one(service, name, reason, mending.retry, mending_records.retry_record)
+    return _do(folder, service, act, "It is tried again within a second.", as_json=as_json)
 
+
+def skip(folder: Path, service: str, name: str, *, reason: str, as_json: bool) -> int:
+    """`musubi parked skip`; where events before this one are missing: go on without them."""
+    act = _on_one(service, name, reason, mending.skip, mending_records.skip_record)
+    return _do(folder, service, act, "It will have no effect, and what waited behind it goes on.", as_json=as_json)
+
+
+def _on_one(service: str, name: str, reason: str, on_event: Verb, on_record: Verb) -> Act:
     async def act(tx: Transaction) -> audit.Entry:
         checked_reason(reason)
         item = await _find(tx, service, name)
-        if isinstance(item, HeldEvent):
-            return await mending.retry(tx, service, item.id, actor=places.actor(), reason=reason)
-        return await mending_records.retry_record(tx, service, item.id, actor=places.actor(), reason=reason)
+        verb = on_event if isinstance(item, HeldEvent) else on_record
+        return await verb(tx, service, item.id, actor=places.actor(), reason=reason)
 
-    return _do(folder, service, act, "It is tried again within a second.", as_json=as_json)
+    return act
 
 
 def retry_all(folder: Path, service: str, name: str, *, reason: str, as_json: bool) -> int:
@@ -71,17 +81,17 @@ def retry_all(folder: Path, service: str, name: str, *, reason: str, as_json: bo
     return _do(folder, service, act, "{count} are tried again within a second.", as_json=as_json)
 
 
-def skip(folder: Path, service: str, name: str, *, reason: str, as_json: bool) -> int:
-    """`musubi parked skip`; where events before this one are missing: go on without them."""
+def go_on_all(folder: Path, service: str, name: str, *, reason: str, as_json: bool) -> int:
+    """`musubi parked go-on-all`."""
 
     async def act(tx: Transaction) -> audit.Entry:
         checked_reason(reason)
-        item = await _find(tx, service, name)
-        if isinstance(item, HeldEvent):
-            return await mending.skip(tx, service, item.id, actor=places.actor(), reason=reason)
-        return await mending_records.skip_record(tx, service, item.id, actor=places.actor(), reason=reason)
+        cause = await _find_cause(tx, service, name)
+        if not isinstance(cause, Cause) or cause.reason != "gap":
+            raise CannotGoOn(f"Nothing is missing before what is held for the cause {name}. `musubi parked list` shows the gaps.")
+        return await mending.go_on_all(tx, service, cause, actor=places.actor(), reason=reason)
 
-    return _do(folder, service, act, "It will have no effect, and what waited behind it goes on.", as_json=as_json)
+    return _do(folder, service, act, "{count} keys go on without what is missing.", as_json=as_json)
 
 
 def edit(folder: Path, service: str, name: str, file: str | None, *, reason: str, as_json: bool) -> int:
