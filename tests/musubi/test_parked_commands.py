@@ -187,8 +187,8 @@ async def test_all_keys_of_a_cause_go_on_without_what_is_missing(
     await matching.execute(
         """insert into parked (grp, topic, key, sequence, reason, event_id, type, source, time, trace, correlation_id,
             causation_id, body, error, attempts, next_try)
-        select 'matching', 'notify.notifications', 'late-' || n, 3, 'gap', gen_random_uuid(), 'notification.issued.v1', '', '', '',
-            '', '', '{}', 'events 1 to 2 of this key are missing', 11, 'infinity' from generate_series(1, 2) as n"""
+        select 'matching', 'notify.notifications', 'late-' || n, 3, 'gap', gen_random_uuid(), 'notification.issued.v1', '', '',
+            '', '', '', '{}', 'events 1 to 2 of this key are missing', 11, 'infinity' from generate_series(1, 2) as n"""
     )
     cause = operator.cause_of("matching", "events 1 to 2")["cause"]
     assert operator.does("parked", "go-on-all", "matching", cause, "--reason", "they are gone").startswith("2 keys go on")
