@@ -38,8 +38,8 @@ REST_SECONDS = 300.0
 ANSWERED_SECONDS = 120.0
 CURED_AFTER = 2
 """Waves of trouble (of 15 s) until one is cured."""
-RATES: Mapping[Kind, Rates] = {"real": Rates(counter=220), "embedded": Rates(counter=100, cheap=15, dear=1)}
-PACE: Mapping[Kind, float] = {"real": 0.4, "embedded": 0.8}
+RATES: Mapping[Kind, Rates] = {"real": Rates(counter=300), "embedded": Rates(counter=100, cheap=15, dear=1)}
+PACE: Mapping[Kind, float] = {"real": 0.7, "embedded": 0.8}
 """A process that is killed takes seconds to be back; on the embedded broker it is the only one."""
 
 
