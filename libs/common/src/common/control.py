@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from common import header_names
 from common.broker import Broker
 from common.contracts.registry import PROGRESS, RESEND, TOPICS, Topic
 from common.exact_json import from_json, to_json
@@ -126,6 +127,7 @@ class Control:
             await self._close_producer()
 
     async def _hear(self) -> None:
+        header_names.take_any()
         life = await self._broker.incarnation()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._broker.bootstrap,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from common import header_names
 from common.errors import TryAgain
 from common.message import Partition
 
@@ -89,6 +90,7 @@ class KafkaLog:
 @asynccontextmanager
 async def opened(bootstrap: str) -> AsyncIterator[KafkaLog]:
     """Connect while the block runs; raises `TryAgain` when the broker does not answer."""
+    header_names.take_any()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,

@@ -12,6 +12,8 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaAckableMessage
 
+from common import header_names
+
 LEAVE_SECONDS = 3
 SPARE_SECONDS = 2
 """A request may take so much longer than a session: joining waits for members that are gone until their sessions end."""
@@ -44,6 +46,7 @@ def subscribed(
     at_once: int,
 ) -> tuple[Any, Any]:
     """A Kafka client and its one subscriber, neither started."""
+    header_names.take_any()
     kafka: Any = KafkaBroker(
         bootstrap,
         logger=None,
