@@ -69,12 +69,23 @@ async def test_what_is_superseded_or_skipped_is_not_counted(databases: dict[str,
     assert await seen_by(databases, "one") == {"one": 1}
 
 
-async def test_a_service_without_identity_only_stays_silent(postgres: str) -> None:
+async def test_a_name_that_would_lead_out_of_the_house_is_not_shown(databases: dict[str, Database]) -> None:
+    async with databases["other"].transaction() as tx:
+        await tx.execute("select identity.say_held('/elsewhere.example', 1, '2020-01-01', now())")
+    assert await seen_by(databases, "one") == {"one": 0}
+
+
+async def test_a_service_without_identity_stays_silent_until_it_is_there(postgres: str) -> None:
     await migrate.apply(postgres, "one", {"messaging": files("common") / "migrations" / "messaging"})
     database = Database(postgres, "one")
     await database.open()
     try:
-        assert await tell_how_many(database, "one")() is False
+        tell = tell_how_many(database, "one")
+        assert await tell() is False
+        await identity.prepare(postgres)
+        await tell()
+        async with database.reading() as tx:
+            assert await tx.fetchval("select service from identity.held_records") == "one"
     finally:
         await database.close()
 

@@ -27,8 +27,14 @@ class Everywhere(NamedTuple):
 
 
 async def everywhere(tx: Transaction, own: str) -> Everywhere:
-    """What each service holds: the service `own` first and as it is now, the others as they last said."""
-    rows = await tx.fetch("select service, amount, oldest from identity.held_records where service <> $1 order by 1", own)
+    """What each service holds: the service `own` first and as it is now, the others as they last said.
+
+    A service may say any name, and the name leads somewhere: what is none, such as "/elsewhere.example", is left out."""
+    rows = await tx.fetch(
+        """select service, amount, oldest from identity.held_records
+        where service <> $1 and service ~ '^[a-z][a-z0-9_-]*$' order by 1""",
+        own,
+    )
     return Everywhere({own: await amount(tx), **{row["service"]: Amount(row["amount"], row["oldest"]) for row in rows}})
 
 
@@ -40,8 +46,9 @@ def tell_how_many(database: Database, service: str) -> Callable[[], Awaitable[bo
         nonlocal told
         async with database.transaction() as tx:
             now = await amount(tx)
-            if now != told and await tx.fetchval("select to_regnamespace('identity') is not null"):
-                await tx.execute("select identity.say_held($1, $2, $3, $4)", service, now.amount, now.oldest, tx.now)
+            if now == told or await tx.fetchval("select to_regnamespace('identity') is null"):
+                return False
+            await tx.execute("select identity.say_held($1, $2, $3, $4)", service, now.amount, now.oldest, tx.now)
         told = now
         return False
 
