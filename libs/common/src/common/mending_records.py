@@ -38,14 +38,16 @@ async def retry_records(tx: Transaction, group: str, topic: str, cause: str, *, 
     """Read the oldest 1,000 records of one reason again. Those that still are no events stay; raises `Rejected` if all do."""
     why = checked_reason(reason)
     async with taking_turns(tx):
-        await tx.fetch(
-            """select from quarantine where grp = $1 and topic = $2 and cause = $3 and state = 'waiting'
+        ids = await tx.fetch(
+            """select topic, incarnation, part, "offset" from quarantine
+            where grp = $1 and topic = $2 and cause = $3 and state = 'waiting'
             order by at, incarnation, part, "offset" limit $4 for update""",
             group, topic, cause, AT_ONCE,
         )  # fmt: skip
         mended: list[RecordId] = []
-        records = await held.records_of(tx, group, topic, cause, limit=AT_ONCE)
-        for record in records:
+        for id_ in ids:
+            record = await held.record(tx, group, RecordId(*id_))  # one by one: together they may be larger than memory
+            assert record is not None
             try:
                 await _let_in(tx, group, record, _read(record))
             except Rejected:
