@@ -9,11 +9,23 @@ from pydantic import BaseModel
 Model = TypeVar("Model", bound=BaseModel)
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_MOST_PLACES = 400
+"""A number's first digit may stand so many places before or behind the point. Written out, `1e1000000000` has a billion digits:
+whoever makes a whole number of it hangs. The largest number in 8 bytes has 309."""
 
 
 class NotJson(ValueError):
-    """These bytes are no JSON text (in UTF-8, without NaN and infinities, not nested beyond reason)."""
+    """These bytes are no JSON text (in UTF-8, without NaN and infinities, not nested beyond reason, no endless numbers)."""
+
+
+def _number(text: str) -> Decimal:
+    number = Decimal(text)
+    if abs(number.adjusted()) > _MOST_PLACES:
+        raise InvalidOperation
+    return number
+
+
+_decode = msgspec.json.Decoder(float_hook=_number).decode
 
 
 def to_json(value: Any) -> bytes:
