@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 
 from common.held import Cause, EventId, RecordId
 from common.message import Event, to_headers
-from musubi import editor, held_names
+from musubi import editor, held_lists, held_names
 from musubi.advice import CannotGoOn
 from musubi.held_names import RecordName
 from musubi.tables import table
@@ -221,6 +221,12 @@ async def test_a_record_that_is_no_event_is_read_again_changed_or_skipped(
     (row,) = await eventually(lambda: matching.fetch(sql), what="the record to be in quarantine")
     operator.does("parked", "skip", "matching", held_names.of_record(RecordId(*row)), "--reason", "nobody knows what it was")
     assert await matching.fetch(sql) == []
+    hostile = [("ce_type", STEER.encode()) if name == "ce_type" else (name, value) for name, value in to_headers(event)]
+    await write(machine, event.topic, b"hostile", event.body, hostile)
+    sql = sql.replace("'nothing'", "'hostile'")
+    (row,) = await eventually(lambda: matching.fetch(sql), what="the record to be in quarantine")
+    said = operator.does("parked", "retry", "matching", held_names.of_record(RecordId(*row)), "--reason", "perhaps", code=1)
+    assert "is not known here" in said and not set(STEER[:1] + STEER[-1]) & set(said)
 
 
 async def test_an_altered_audit_is_found(
@@ -302,6 +308,11 @@ def test_a_record_in_parts_is_put_together_again() -> None:
     assert editor.parts_of(editor.as_one(editor.parts_of(text))).body == "{\n--- key\n}"
     with pytest.raises(CannotGoOn, match="--- body"):
         editor.parts_of("--- key\nk\n")
+
+
+def test_a_body_is_laid_out_with_every_digit_as_it_is() -> None:
+    assert held_lists.laid_out(b'{"a":1.10,"b":1E+400}') == '{\n  "a": 1.10,\n  "b": 1E+400\n}'
+    assert held_lists.laid_out(b"{\xff") == "{\ufffd"
 
 
 def test_a_table_lines_up_also_in_japanese_and_shows_nothing_that_steers_the_terminal() -> None:

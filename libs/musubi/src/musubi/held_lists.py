@@ -1,13 +1,12 @@
 """What the services hold, read for the command line: by cause with counts, one cause's events and records, and one in full."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from common import held, raw_records
+from common import held, json_shown, raw_records
 from common.broken_words import in_words
 from common.clock import rfc3339
-from common.exact_json import to_json
+from common.exact_json import NotJson, from_json
 from common.held import CauseRow, HeldEvent, HeldRecord, RecordCause, RecordId
 from common.transaction import Transaction
 from musubi import held_names, places
@@ -150,15 +149,16 @@ def facts_of(item: HeldEvent | HeldRecord) -> Found:
 def content_of(item: HeldEvent | HeldRecord) -> str:
     """What it says, for people: an event's JSON over several lines and as it came; a record's key, headers and body."""
     if isinstance(item, HeldEvent):
-        parts = [("body", _decoded(item.event.body)), ("body as it came", raw_records.shown(item.original or item.event.body)[0])]
+        parts = [("body", laid_out(item.event.body)), ("body as it came", raw_records.shown(item.original or item.event.body)[0])]
     else:
         headers = "\n".join(f"{name}: {raw_records.shown(value)[0]}" for name, value in raw_records.headers_of(item.headers))
         parts = [("key", raw_records.shown(item.key)[0]), ("headers", headers), ("body", raw_records.shown(item.body)[0])]
     return "".join(f"--- {label}\n{text.rstrip()}\n" for label, text in parts)
 
 
-def _decoded(body: bytes) -> str:
+def laid_out(body: bytes) -> str:
+    """An event's JSON over several lines, every digit as it is; what is no JSON stays as it is."""
     try:
-        return json.dumps(json.loads(body), ensure_ascii=False, indent=2)
-    except ValueError:
-        return to_json(body.decode("utf-8", "replace")).decode()
+        return json_shown.as_text(from_json(body))
+    except NotJson:
+        return body.decode("utf-8", "replace")

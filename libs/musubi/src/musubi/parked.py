@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from common import audit, held, mending, mending_records, raw_records
 from common.amendments import checked_reason
 from common.clock import rfc3339
@@ -154,7 +152,7 @@ def _in_words() -> Iterator[None]:
     except MusubiError as error:
         said = error.detail.get(language) or error.detail["en"]
         faults = [f"{fault.pointer or '/'}: {fault.detail.get(language) or fault.detail['en']}" for fault in error.faults]
-        raise CannotGoOn(" ".join([said, *faults])) from None
+        raise CannotGoOn(printable(" ".join([said, *faults]))) from None  # it may repeat what the record says
 
 
 async def _find(tx: Transaction, service: str, name: str) -> HeldEvent | HeldRecord:
@@ -191,15 +189,9 @@ async def _find_cause(tx: Transaction, service: str, name: str) -> Cause | Recor
 async def _text_of(dsn: str, service: str, name: str) -> str:
     async with places.opened(dsn, service) as database, database.reading() as tx:
         item = await _find(tx, service, name)
-    return pretty(item.event.body) if isinstance(item, HeldEvent) else editor.as_one(raw_records.as_text(item))
-
-
-def pretty(body: bytes) -> str:
-    """JSON over several lines, every digit as it is; what is no JSON stays as it is."""
-    try:
-        return msgspec.json.format(body, indent=2).decode() + "\n"
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return body.decode("utf-8", "replace")
+    if isinstance(item, HeldEvent):
+        return held_lists.laid_out(item.event.body) + "\n"
+    return editor.as_one(raw_records.as_text(item))
 
 
 async def _show(folder: Path, service: str, name: str, *, as_json: bool) -> int:
