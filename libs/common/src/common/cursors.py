@@ -2,7 +2,7 @@
 event take effect once: a zombie, a repeat or a second reader finds the cursor elsewhere, and its transaction is rolled back.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -116,14 +116,19 @@ async def lanes(
         if (topic, key) not in moved:
             unread.setdefault(topic, []).append(key)
     for topic, wanted in unread.items():
-        # "offset 0" keeps the planner from joining by a scan, which it prefers as long as it knows nothing of the table.
-        found = await tx.fetch(
-            """select x.key, c.last from unnest($3::text[]) as x(key) cross join lateral
-            (select last from inbox_cursor where grp = $1 and topic = $2 and key = x.key offset 0) as c""",
-            group, topic, wanted,
-        )  # fmt: skip
-        known |= {(topic, key): Lane(last) for key, last in found}
+        known |= {where: Lane(last) for where, last in (await lasts(tx, group, topic, wanted)).items()}
     return known | await _waiting(tx, group, keys, known, held)
+
+
+async def lasts(tx: Transaction, group: str, topic: str, keys: Sequence[str]) -> dict[LaneKey, int]:
+    """The last event of each of these keys that took effect; keys of which none did are left out."""
+    # "offset 0" keeps the planner from joining by a scan, which it prefers as long as it knows nothing of the table.
+    rows = await tx.fetch(
+        """select x.key, c.last from unnest($3::text[]) as x(key) cross join lateral
+        (select last from inbox_cursor where grp = $1 and topic = $2 and key = x.key offset 0) as c""",
+        group, topic, keys,
+    )  # fmt: skip
+    return {(topic, key): last for key, last in rows}
 
 
 async def topics_with_parked(tx: Transaction, group: str, topics: Collection[str]) -> list[str]:

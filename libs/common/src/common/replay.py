@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from aiokafka import ConsumerRecord
 
-from common import replay_store
+from common import cursors, replay_store
 from common.consumer import Consumer, outside_trouble
 from common.errors import TryAgain
 from common.gate import Halving, LaneKey, Parked
@@ -121,7 +121,7 @@ async def _choose(consumer: Consumer, asked: Asked, seen: Mapping[LaneKey, Mappi
     async with consumer.database.reading() as tx:
         for topic, all_ in keys.items():
             for begin in range(0, len(all_), KEYS_AT_ONCE):
-                lasts |= await replay_store.lasts(tx, consumer.group, topic, all_[begin : begin + KEYS_AT_ONCE])
+                lasts |= await cursors.lasts(tx, consumer.group, topic, all_[begin : begin + KEYS_AT_ONCE])
         decided = await replay_store.decided(tx, consumer.group, asked.topics)
     return choose(seen, lasts, decided, consumer.dense)
 

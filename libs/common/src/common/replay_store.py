@@ -1,23 +1,14 @@
-"""The SQL of a replay: how far each key has come, what an operator decided, and holding keys still."""
+"""The SQL of a replay: holding keys still, and what an operator decided."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from common.gate import LaneKey
 from common.transaction import Transaction
 
 
-async def lasts(tx: Transaction, group: str, topic: str, keys: Sequence[str]) -> dict[LaneKey, int]:
-    """The last event of each key that took effect; keys of which none did are left out."""
-    rows = await tx.fetch(
-        """select x.key, c.last from unnest($3::text[]) as x(key) cross join lateral
-        (select last from inbox_cursor where grp = $1 and topic = $2 and key = x.key offset 0) as c""",
-        group, topic, list(keys),
-    )  # fmt: skip
-    return {(topic, key): last for key, last in rows}
-
-
 async def hold(tx: Transaction, group: str, lanes: Collection[LaneKey]) -> dict[LaneKey, int]:
-    """The same, and nobody moves these cursors until the end of the transaction. In the order in which consumers take them."""
+    """The last event of each key that took effect. Nobody moves these cursors until the end of the transaction; they are taken
+    in the order in which consumers do."""
     keys: dict[str, list[str]] = {}
     for topic, key in lanes:
         keys.setdefault(topic, []).append(key)
