@@ -18,7 +18,7 @@ from common.contracts.catalog import ExchangeRatePublished
 from common.contracts.values import Fact
 from common.control import Resend
 from common.cursors import Ownership, Partition
-from common.held import EventId
+from common.held import Cause, EventId
 from common.message import Event, to_headers
 from common.postgres import Database
 from common.telemetry import Telemetry
@@ -159,6 +159,25 @@ async def test_what_keeps_failing_is_given_up_after_eleven_more_attempts_and_wai
         await mending.retry(tx, "hop", EventId(NOTIFICATIONS, "a", 1), actor="somebody", reason="the rule was mended")
     await work(unparker)
     assert await bench.effects("a") == [1, 2]
+
+
+async def test_a_group_that_is_new_to_a_shortened_topic_goes_on_in_every_key_after_one_word(bench: Bench) -> None:
+    consumer, unparker = await bench.member()
+    keys = [f"k{n}" for n in range(40)]
+    await bench.arrive(consumer, *(a_notification(key, sequence) for key in keys for sequence in (7, 8)))
+    bench.later(seconds=1)
+    assert await work(unparker) == 40
+    trying = asyncio.create_task(work(unparker))  # side by side: none may be lost, done twice or out of order
+    async with consumer.database.transaction() as tx:
+        cause = Cause(NOTIFICATIONS, "notification.issued.v1", "gap", "events")
+        entry = await mending.go_on_all(tx, "hop", cause, actor="somebody", reason="it is gone")
+    await bench.arrive(consumer, *(a_notification(key, sequence) for key in keys for sequence in (6, 9)))
+    await trying
+    bench.later(seconds=1)
+    await work(unparker)
+    assert entry.subject["count"] == 40
+    assert [await bench.effects(key) for key in keys] == [[7, 8, 9]] * 40, "what was missing comes too late"
+    assert await bench.waiting() == []
 
 
 async def test_what_is_missing_is_asked_for_and_when_it_has_come_the_key_goes_on_at_once(bench: Bench) -> None:
