@@ -117,12 +117,14 @@ async def go_on_all(tx: Transaction, group: str, cause: Cause, *, actor: str, re
     why = checked_reason(reason)
     async with taking_turns(tx):
         gaps = await tx.fetch(
-            """select topic, key, sequence, coalesce(last, 0) as last
-            from parked as head left join inbox_cursor using (grp, topic, key)
-            where grp = $1 and topic = $2 and type = $3 and reason = 'gap' and cause = $4 and attempts > 0
-              and sequence > coalesce(last, 0) + 1 and not exists (select from parked as lower
-                where lower.grp = $1 and lower.topic = head.topic and lower.key = head.key and lower.sequence < head.sequence
-                  and lower.reason not in ('superseded', 'skipped'))
+            """with heads as materialized (
+                select distinct on (key) topic, key, sequence, type, reason, cause, attempts, first_at from parked
+                where grp = $1 and topic = $2 and reason not in ('superseded', 'skipped') order by key, sequence
+            ) select topic, key, sequence, coalesce(last, 0) as last
+            from heads left join lateral (
+                select last from inbox_cursor as c where c.grp = $1 and c.topic = $2 and c.key = heads.key offset 0
+            ) as cursor on true
+            where reason = 'gap' and type = $3 and cause = $4 and attempts > 0 and sequence > coalesce(last, 0) + 1
             order by first_at, key limit $5""",
             group, cause.topic, cause.type, cause.cause, AT_ONCE,
         )  # fmt: skip
