@@ -55,7 +55,7 @@ class KafkaLog:
 
     async def offsets_at(self, moment: datetime, stretches: Mapping[Partition, Stretch]) -> dict[Partition, int]:
         """In each partition the first offset that was stored at this moment or later; its end where there is none."""
-        asked = {TopicPartition(*part): int(moment.timestamp() * 1000) for part in stretches}
+        asked = {TopicPartition(*part): max(0, int(moment.timestamp() * 1000)) for part in stretches}
         async with _answering():
             found = await self._consumer.offsets_for_times(asked)
         return {
