@@ -1,27 +1,15 @@
 """The audit's chain: it grows in order whoever writes, and whatever is done to it behind our back is found and named."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from importlib.resources import files
 
 import asyncpg
 import pytest
 
-from common import audit, migrate
+from common import audit
 from common.audit import Witness
 from common.postgres import Database
 
 ROWS = 6
-
-
-@pytest.fixture
-async def database(postgres: str) -> AsyncIterator[Database]:
-    """A service's database with messaging tables and nothing in them."""
-    await migrate.apply(postgres, "hop", {"messaging": files("common") / "migrations" / "messaging"})
-    opened = Database(postgres, "hop")
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def write(database: Database, rows: int = ROWS) -> list[Witness]:

@@ -1,27 +1,16 @@
 """How far a group has come: only the owner of a partition writes, and a cursor moves only from where it was found."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from importlib.resources import files
 
 import pytest
 
-from common import cursors, migrate
+from common import cursors
 from common.cursors import Conflict, Fenced, Ownership, Partition
 from common.gate import Lane, Move
 from common.postgres import Database
 
 PART = Partition("catalog.exchange-rates", 0)
 JPY, EUR, VND = (("catalog.exchange-rates", currency) for currency in ("JPY", "EUR", "VND"))
-
-
-@pytest.fixture
-async def database(postgres: str) -> AsyncIterator[Database]:
-    await migrate.apply(postgres, "hop", {"messaging": files("common") / "migrations" / "messaging"})
-    database = Database(postgres, "hop")
-    await database.open()
-    yield database
-    await database.close()
 
 
 async def own(database: Database, incarnation: str = "life 1") -> tuple[Ownership, int]:

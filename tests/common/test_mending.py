@@ -1,13 +1,12 @@
 """The operator's verbs on held events, on a real database: what each changes, what it refuses and how it says so."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from importlib.resources import files
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from common import audit, cursors, held, mending, migrate, parked, replay_store
+from common import audit, cursors, held, mending, parked, replay_store
 from common.errors import NotFound, Rejected
 from common.gate import Move, Parked, Refusal
 from common.held import Cause, EventId
@@ -19,16 +18,6 @@ GROUP = "hop"
 RATES = "catalog.exchange-rates"
 NOTIFICATIONS = "notify.notifications"
 WHO = {"actor": "an-operator", "reason": "the unit is known now"}
-
-
-@pytest.fixture
-async def database(postgres: str) -> AsyncIterator[Database]:
-    """A service's database with messaging tables and nothing in them."""
-    await migrate.apply(postgres, GROUP, {"messaging": files("common") / "migrations" / "messaging"})
-    opened = Database(postgres, GROUP)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 def state(sequence: int = 1, key: str = "JPY") -> Event:

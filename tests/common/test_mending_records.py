@@ -1,13 +1,12 @@
 """The operator's verbs on records that are no events, on a real database; and what is said of each kind of broken record."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from importlib.resources import files
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from common import audit, cursors, held, mending_records, migrate, parked, raw_records
+from common import audit, cursors, held, mending_records, parked, raw_records
 from common.broken_words import in_words
 from common.contracts.registry import FACTS
 from common.decoding import decode
@@ -23,16 +22,6 @@ GROUP = "hop"
 WHO = {"actor": "an-operator", "reason": "its sender was mended"}
 RATES = "catalog.exchange-rates"
 FIRST = RecordId(RATES, "life", 0, 7)
-
-
-@pytest.fixture
-async def database(postgres: str) -> AsyncIterator[Database]:
-    """A service's database with messaging tables and nothing in them."""
-    await migrate.apply(postgres, GROUP, {"messaging": files("common") / "migrations" / "messaging"})
-    opened = Database(postgres, GROUP)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def given(database: Database, *records: HandMade, because: str = "") -> None:

@@ -97,11 +97,11 @@ async def skip(tx: Transaction, group: str, id_: EventId, *, actor: str, reason:
         event = await _held(tx, group, id_)
         row = await _must_be_able_to_go_on(tx, group, event, skipping=True)
         if held.is_dense(id_.topic) and id_.sequence > row.last + 1:
-            await _move(tx, group, id_, Move(row.last, id_.sequence - 1))
+            await cursors.move(tx, group, {(id_.topic, id_.key): Move(row.last, id_.sequence - 1)})
             await _try_as_fetched(tx, group, [id_])
             subject = {**id_._asdict(), "first": row.last + 1, "last": id_.sequence - 1}
             return await audit.append(tx, actor=actor, action="go-on", subject=subject, reason=why)
-        await _move(tx, group, id_, Move(row.last, id_.sequence))
+        await cursors.move(tx, group, {(id_.topic, id_.key): Move(row.last, id_.sequence)})
         await tx.execute(
             "update parked set reason = 'skipped' where grp = $1 and topic = $2 and key = $3 and sequence = $4", group, *id_
         )
@@ -207,10 +207,6 @@ async def _must_be_able_to_go_on(tx: Transaction, group: str, event: HeldEvent, 
             ja=f"同じキーの {row.head} 番が先に待っています。まず、そちらを処理してください。",
         )
     return row
-
-
-async def _move(tx: Transaction, group: str, id_: EventId, move: Move) -> None:
-    await cursors.move(tx, group, {(id_.topic, id_.key): move})
 
 
 async def _due_now(tx: Transaction, group: str, events: Sequence[EventId]) -> None:
