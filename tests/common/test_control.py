@@ -107,7 +107,19 @@ async def test_nonsense_on_the_control_topics_is_passed_over() -> None:
     try:
         producer = AIOKafkaProducer(bootstrap_servers=broker.address)
         await producer.start()
-        for word in (b"", b"\xff", b"[]", b"{}", b'{"group": 1, "incarnation": 2, "next": 3}', None):
+        progress = b'{"group": "%s", "incarnation": "a life", "next": {"catalog.offerings": {"%s": %s}}}'
+        call = b'{"topic": "catalog.offerings", "key": "%s", "first": %s, "last": 9}'
+        refused_by_postgresql = [
+            progress % (b"a\\u0000b", b"0", b"1"),
+            progress % (b"g" * 5000, b"0", b"1"),
+            progress % (b"g", b"99999999999", b"1"),
+            progress % (b"g", b"0", b"9223372036854775808"),
+            progress % (b"g", b"0", b"-1"),
+            call % (b"a\\u0000b", b"1"),
+            call % (b"k", b"9223372036854775808"),
+        ]
+        no_words = (b"", b"\xff", b"[]", b"{}", b'{"group": 1, "incarnation": 2, "next": 3}', None)
+        for word in (*no_words, *refused_by_postgresql):
             for topic in (PROGRESS, RESEND):
                 await producer.send_and_wait(topic, word, key=b"k", partition=0)
         await producer.stop()

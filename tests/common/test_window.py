@@ -1,19 +1,20 @@
 """No more is sent to a broker that drops its oldest records than it keeps until everybody has read it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.contracts.catalog import ExchangeRatePublished
-from common.control import Progress
+from common.control import Progress, Resend
 from common.message import Event, Partition, parse
 from common.publisher import partition_of
-from common.window import LIMIT, Window
+from common.window import LIMIT, SILENT_SECONDS, Window
 from tests.brokers import Broker
-from tests.common.hop import RATES, Source, looking_at, rate, running_hop, until
-from tests.common.test_relay import nothing_left
+from tests.common.hop import NOTIFICATIONS, RATES, Source, looking_at, notification, rate, running_hop, until
+from tests.common.test_relay import nothing_left, sent
 
 TOPIC = "t"
 ONE, TWO = Partition(TOPIC, 0), Partition(TOPIC, 1)
@@ -68,6 +69,25 @@ def test_a_group_that_was_heard_is_waited_for_though_no_registry_names_it() -> N
     assert window.fits([(ONE, 1)]) == 0
     window.heard("somebody", {ONE: 1})
     assert window.fits([(ONE, 1)]) == 1
+
+
+def test_a_group_beside_the_registry_that_is_silent_is_waited_for_no_longer() -> None:
+    window = a_window("a")
+    window.heard("somebody", {ONE: 0}, now=100)
+    window.sent(ONE, 1, 100)
+    window.heard("a", {ONE: 1}, now=120)
+    window.forget_silent(100 + SILENT_SECONDS)
+    assert window.fits([(ONE, 1)]) == 0
+    window.forget_silent(101 + SILENT_SECONDS)
+    assert window.fits([(ONE, 1)]) == 1
+
+
+def test_a_reader_of_the_registry_is_waited_for_however_long_it_is_silent() -> None:
+    window = a_window("a")
+    window.heard("a", {ONE: 0}, now=100)
+    window.sent(ONE, 1, 100)
+    window.forget_silent(1e9)
+    assert window.fits([(ONE, 1)]) == 0
 
 
 def large(size: int) -> ExchangeRatePublished:
@@ -151,3 +171,20 @@ async def test_a_service_that_reads_in_its_own_time_is_waited_for_and_gets_every
 
             await until(all_there, seconds=60)
         assert await seen.effects() == [("JPY", sequence) for sequence in range(1, amount + 1)]
+
+
+async def test_what_is_asked_for_again_and_is_larger_than_the_window_leaves_in_parts_and_each_once(
+    postgres: str, kafka: Broker
+) -> None:
+    async with Source(postgres, kafka, window=Window({})).running() as source:
+        await source.emit(*[notification("n").model_copy(update={"rule": "x" * 300_000})] * 8)
+        await nothing_left(source)
+        source.relay.asked(Resend(NOTIFICATIONS, "n", 1, 8))
+
+        async def all_again() -> bool:
+            return Counter(event.sequence for event in await sent(kafka, NOTIFICATIONS))[8] == 2
+
+        await until(all_again)
+        await source.emit(notification("n"))
+        await nothing_left(source)
+    assert [event.sequence for event in await sent(kafka, NOTIFICATIONS)] == [*range(1, 9), *range(1, 9), 9]

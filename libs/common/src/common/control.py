@@ -15,7 +15,7 @@ from common import header_names
 from common.broker import Broker
 from common.contracts.registry import PROGRESS, RESEND, TOPICS, Topic
 from common.exact_json import from_json, to_json
-from common.message import Partition
+from common.message import MAX_NAME, Partition
 from common.publisher import drop
 from common.telemetry import Telemetry
 
@@ -27,6 +27,7 @@ _STUCK_SECONDS = 60.0
 """Groups speak every few seconds; if nothing is heard for so long, the client may be the one that hangs: a new one."""
 _WORDS_BEFORE = 100
 """So many of the last words are heard at the start, for what was said while we were away."""
+_HIGHEST_PARTITION, _HIGHEST_OFFSET, _HIGHEST_SEQUENCE = 2**31 - 1, 2**63 - 1, 10**18 - 1
 
 
 class Progress(NamedTuple):
@@ -172,12 +173,39 @@ class Control:
         try:
             word: Any = from_json(value or b"")
             if topic == PROGRESS:
-                next_ = {Partition(name, int(n)): int(at) for name, found in word["next"].items() for n, at in found.items()}
-                self._sender.heard(Progress(str(word["group"]), str(word["incarnation"]), next_))
+                self._sender.heard(_progress(word))
             elif word["topic"] in self._own:
-                self._sender.asked(Resend(word["topic"], str(word["key"]), int(word["first"]), int(word["last"])))
-        except Exception as error:  # noqa: BLE001  anybody may write there
-            self._told.log.warning("no control word", extra={"topic": topic, "error": repr(error)[:256]})
+                self._sender.asked(_resend(word))
+        except Exception as error:  # noqa: BLE001  anybody may write there, and what it says has no business in the log
+            self._told.log.warning("no control word", extra={"topic": topic, "error": type(error).__name__})
+
+
+def _progress(word: Any) -> Progress:
+    """Raises for whatever else it is. What PostgreSQL would refuse must not reach the relay: it would lose its lead each time."""
+    next_ = {
+        Partition(_name(name), _number(number, _HIGHEST_PARTITION)): _number(offset, _HIGHEST_OFFSET)
+        for name, found in word["next"].items()
+        for number, offset in found.items()
+    }
+    return Progress(_name(word["group"]), _name(word["incarnation"]), next_)
+
+
+def _resend(word: Any) -> Resend:
+    first, last = _number(word["first"], _HIGHEST_SEQUENCE), _number(word["last"], _HIGHEST_SEQUENCE)
+    return Resend(word["topic"], _name(word["key"]), first, last)
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_NAME or "\x00" in value:
+        raise ValueError
+    return value
+
+
+def _number(value: Any, highest: int) -> int:
+    number = int(value)
+    if not 0 <= number <= highest:
+        raise ValueError
+    return number
 
 
 async def _leave(consumer: AIOKafkaConsumer) -> None:

@@ -71,7 +71,7 @@ class Relay:
         else:
             self._progress[progress.group] = progress
         if self._window is not None and progress.incarnation == self._sending.incarnation:
-            self._window.heard(progress.group, progress.next)
+            self._window.heard(progress.group, progress.next, asyncio.get_running_loop().time())
             self._wake.set()
 
     def asked(self, resend: Resend) -> None:
@@ -140,6 +140,8 @@ class Relay:
         known = self._sending.incarnation
         incarnation, ends = await self._broker.look({*self._sending.until, *doubtful}, known)
         self._checked_at = asyncio.get_running_loop().time()
+        if self._window is not None:
+            self._window.forget_silent(self._checked_at)
         if known and incarnation != known:
             await self._sender.close()  # its numbering belongs to the broker before
             if self._window is not None:
@@ -250,10 +252,13 @@ class Relay:
             else:
                 events = await outbox.range_of(connection, *resend)
                 amount, places = await self._sender.send(events)
-                if amount < len(events):
-                    return  # no room just now
-                if events and await self._lie_well(connection, events, places):
+                if amount and await self._lie_well(connection, events[:amount], places):
                     await sending_store.sent(connection, [], self._sending, places)
+                if amount < len(events):  # no room just now; what did leave must not leave again and again
+                    self._told.metrics.resent.labels("sent").inc(amount)
+                    del self._calls[resend]
+                    self._calls[resend._replace(first=events[amount].sequence)] = None
+                    return
                 self._count_resent(resend, amount)
             del self._calls[resend]
 

@@ -14,6 +14,8 @@ LIMIT = 2_000_000
 """Bytes that may be unread in one partition."""
 _AROUND = 700
 """Bytes of a record beside key and body: our headers, and the frame."""
+SILENT_SECONDS = 30.0
+"""A group that the registry does not know counts for so long after its last word; groups speak every few seconds."""
 
 
 class _Sent(NamedTuple):
@@ -32,15 +34,18 @@ class Window:
     """What each partition holds that is not read by all, in one life of the broker."""
 
     def __init__(self, readers: Mapping[str, Collection[str]], limit: int = LIMIT) -> None:
-        """`readers` names the groups of each topic. One that was never heard stands at 0; one heard beside them counts, too."""
+        """`readers` names the groups of each topic. One that was never heard stands at 0; one heard beside them counts, too,
+        until it is silent."""
         self._readers = readers
         self._limit = limit
         self._sent: dict[Partition, deque[_Sent]] = {}
         self._held: dict[Partition, int] = {}
         self._heard: dict[str, dict[str, dict[Partition, int]]] = {}
+        self._heard_at: dict[str, float] = {}
 
-    def heard(self, group: str, next_: Mapping[Partition, int]) -> None:
-        """How far a group is: the offset that it reads next."""
+    def heard(self, group: str, next_: Mapping[Partition, int], now: float = 0.0) -> None:
+        """How far a group is: the offset that it reads next. `now` is in seconds, from whenever."""
+        self._heard_at[group] = now
         for part, offset in next_.items():
             self._heard.setdefault(part.topic, {}).setdefault(group, {})[part] = offset
 
@@ -74,8 +79,18 @@ class Window:
             amount += 1
         return amount
 
+    def forget_silent(self, now: float) -> None:
+        """Wait no longer for groups beside the registry's that are gone: one word of theirs would hold a topic up for ever."""
+        silent = {group for group, at in self._heard_at.items() if now - at > SILENT_SECONDS}
+        for topic, groups in self._heard.items():
+            for group in (silent & groups.keys()).difference(self._readers.get(topic, ())):
+                del groups[group]
+        for group in silent:
+            del self._heard_at[group]
+
     def forget(self) -> None:
         """The broker is another one: nothing is in it, nobody has read."""
         self._sent.clear()
         self._held.clear()
         self._heard.clear()
+        self._heard_at.clear()
