@@ -383,6 +383,19 @@ async def test_the_cursor_moving_under_an_act_undoes_it(database: Database) -> N
     assert (await last(database, state()), await trail(database)) == (4, [])
 
 
+async def test_a_newer_version_that_takes_effect_under_an_edit_undoes_it(database: Database) -> None:
+    await given(database, (state(3), "poison"), last=1)
+    async with database.transaction() as consumer:
+        await cursors.move(consumer, GROUP, {(RATES, "JPY"): Move(1, 4)})
+        await parked.supersede(consumer, GROUP, [state(4)])
+        editing = asyncio.create_task(do(database, mending.edit, which(state(3)), GOOD))
+        await _until_somebody_waits_for_a_lock(database)
+    with pytest.raises(Rejected) as caught:
+        await editing
+    assert caught.value.slug == "being-tried"
+    assert ([row["reason"] for row in await rows(database)], await trail(database)) == (["superseded"], [])
+
+
 async def _until_somebody_waits_for_a_lock(database: Database) -> None:
     async with asyncio.timeout(4):
         while True:

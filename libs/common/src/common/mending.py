@@ -78,12 +78,14 @@ async def edit(tx: Transaction, group: str, id_: EventId, text: str, *, actor: s
                 en="Nothing was changed in the text. To try the event as it is, use “Try again”.",
                 ja="内容が変わっていません。そのまま試す場合は「もう一度試す」を使ってください。",
             )
-        await tx.execute(
+        result = await tx.execute(
             """update parked set original = coalesce(original, body), body = $5, reason = 'fetched', pointer = null, error = null,
                 attempts = 0, next_try = $6
-            where grp = $1 and topic = $2 and key = $3 and sequence = $4""",
+            where grp = $1 and topic = $2 and key = $3 and sequence = $4 and reason not in ('superseded', 'skipped')""",
             group, *id_, body, tx.now,
         )  # fmt: skip
+        if result != "UPDATE 1":  # the consumer, which takes no keys, had a newer version
+            being_tried()
         return await audit.append(
             tx, actor=actor, action="edit", subject=id_._asdict(), reason=why, before=event.event.body, after=body
         )
