@@ -118,12 +118,15 @@ class Consumer:
         self, tx: Transaction, events: list[Event], moved: Mapping[LaneKey, gate.Move]
     ) -> tuple[gate.Plan, Mapping[LaneKey, gate.Lane] | None]:
         """What to do with each event, and where the keys stood. Nearly always every event is next in its key and nothing is
-        parked: then there is nothing to judge or to look up (None)."""
-        topics = {event.topic for event in events}
-        held = await cursors.topics_with_parked(tx, self.group, topics)
-        if not held and gate.all_moved(events, moved):
+        parked of these keys: then there is nothing to judge or to look up (None)."""
+        if not events:
+            return gate.Plan(), None
+        expected = gate.all_moved(events, moved)
+        keys = moved.keys() if expected else {event[:2] for event in events}
+        heads = await cursors.heads_of(tx, self.group, keys)
+        if expected and not heads:
             return gate.Plan(events), None
-        lanes = await cursors.lanes(tx, self.group, {event[:2] for event in events}, moved, held)
+        lanes = await cursors.lanes(tx, self.group, keys, moved, heads)
         return gate.sort(events, lanes, self.dense), lanes
 
     async def work_through(
