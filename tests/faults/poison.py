@@ -51,9 +51,9 @@ class Landed(NamedTuple):
     offset: int
 
 
-def make(choose: random.Random, kind: str = "") -> Record:
+def make(choose: random.Random, kind: str = "", topic: str = "") -> Record:
     """Some junk for some topic."""
-    topic = choose.choice(TARGETS)
+    topic = topic or choose.choice(TARGETS)
     kind = kind or choose.choice(KINDS)
     key = f"{JUNK}{uuid.uuid4()}"
     headers = _envelope(topic, key)
