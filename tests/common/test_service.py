@@ -23,14 +23,14 @@ async def test_without_a_broker_it_answers_requests_says_it_is_not_ready_and_sto
     async with service.lifespan():
         async with service.database.transaction() as tx:  # what people do is accepted and waits in the outbox
             tx.emit(rate("JPY"))
-        assert service.readiness() == {"database": True, "migrations": True, "broker": False, "consumer": False}
+        assert service.readiness() == {"database": True, "migrations": True, "broker": False, "topics": True, "consumer": False}
         begun = time.monotonic()
     assert time.monotonic() - begun < 8
 
 
 async def test_it_is_ready_when_database_broker_and_events_are(postgres: str, kafka: Broker) -> None:
     async with running_hop(postgres, kafka, "hop") as service:
-        assert service.readiness() == {"database": True, "migrations": True, "broker": True, "consumer": True}
+        assert service.readiness() == {"database": True, "migrations": True, "broker": True, "topics": True, "consumer": True}
 
 
 async def test_a_second_process_of_a_service_stands_by_and_both_take_requests(postgres: str, kafka: Broker) -> None:

@@ -1,4 +1,6 @@
-"""Which Kafka we talk to, which life of it this is, and how long its log is: one that forgot has to be sent everything again."""
+"""Which Kafka we talk to, which life of it this is, which topics it has, and how long their logs are: one that forgot has to be
+sent everything again.
+"""
 
 import asyncio
 from collections import defaultdict
@@ -8,7 +10,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, LeaderNotAvailableError, for_code
+from aiokafka.errors import KafkaConnectionError, LeaderNotAvailableError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 
@@ -36,13 +38,19 @@ class Broker:
             return await self._who(client)
 
     async def look(self, parts: Collection[Partition], known: str) -> tuple[str, dict[Partition, int]]:
-        """Who it is, and where each of these partitions ends; if it is not the `known` one, no ends. Raises as above, also where
-        it cannot (yet) say the end of one of them."""
+        """Who it is, and where each of these partitions ends; if it is not the `known` one, no ends, and none of topics that it
+        has not. Raises as above, also where it cannot (yet) say the end of one of them."""
         async with self._asking() as client:
             incarnation = await self._who(client)
             if incarnation != known or not parts:
                 return incarnation, {}
-            return incarnation, await _ends(client, parts)
+            missing = await missing_topics(client, {part.topic for part in parts})
+            return incarnation, await _ends(client, [part for part in parts if part.topic not in missing])
+
+    async def missing(self, topics: Collection[str]) -> frozenset[str]:
+        """Those of these topics that the broker has not; asking makes none. Raises as above."""
+        async with self._asking() as client:
+            return await missing_topics(client, topics)
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[AIOKafkaClient]:
@@ -58,15 +66,28 @@ class Broker:
             await asyncio.wait({closing}, timeout=2)
 
     async def _who(self, client: AIOKafkaClient) -> str:
-        brokers = [broker.nodeId for broker in client.cluster.brokers()]
-        if not brokers:
-            raise KafkaConnectionError(f"no broker at {self.bootstrap}")
-        answer: Any = await client.send(brokers[0], MetadataRequest([]))
+        answer: Any = await client.send(_any_node(client), MetadataRequest([]))
         # librdkafka's embedded cluster says the same id in every life.
         return self._told or str(getattr(answer, "cluster_id", "") or "unknown")
 
 
+def _any_node(client: AIOKafkaClient) -> int:
+    for broker in client.cluster.brokers():
+        return broker.nodeId
+    raise KafkaConnectionError("no broker answers")
+
+
+async def missing_topics(client: AIOKafkaClient, topics: Collection[str], *, make: bool = False) -> frozenset[str]:
+    """Those of these topics that the broker has not. `make`: let it make them, if it is one that does.
+
+    aiokafka itself would ask for such a topic until its time is over, and write a line of log each time."""
+    answer: Any = await client.send(_any_node(client), MetadataRequest(list(topics), make))
+    return frozenset(name for error, name, *_ in answer.topics if error == UnknownTopicOrPartitionError.errno)
+
+
 async def _ends(client: AIOKafkaClient, parts: Collection[Partition]) -> dict[Partition, int]:
+    if not parts:
+        return {}
     await client.set_topics({part.topic for part in parts})
     asked: dict[int, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     for part in parts:

@@ -1,9 +1,10 @@
-"""Whether a service can do its work: its database, its tables, the broker, its events.
+"""Whether a service can do its work: its database, its tables, the broker and its topics, its events.
 
 Looking at the database also ends the waiting where a network was cut without a word: a statement would wait for half a minute,
 and a connection that nobody closed looks like any other.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import asyncpg
@@ -26,8 +27,15 @@ class Health:
         self._told = told
         self._session: Any = None
         self._silent = 0
+        self._topics: frozenset[str] = frozenset()
         self.database = False
         self.broker = False
+        self.missing_topics: frozenset[str] = frozenset()
+        """Of those that we write or read, as far as the broker has said."""
+
+    def needs_topics(self, names: Iterable[str]) -> None:
+        """Look for these, too."""
+        self._topics |= frozenset(names)
 
     async def look_at_database(self) -> bool:
         """A background step: does PostgreSQL answer? On a session of its own, because a pool in full use is no illness."""
@@ -54,14 +62,27 @@ class Health:
         return False
 
     async def look_at_broker(self) -> bool:
-        """A background step: does the broker answer?"""
+        """A background step: does the broker answer, and has it our topics?"""
         try:
-            await self._broker.incarnation()
+            missing = await self._broker.missing(self._topics)
         except BaseException:
             self.broker = False
             raise
         self.broker = True
+        self._note_missing(missing)
         return False
+
+    def _note_missing(self, missing: frozenset[str]) -> None:
+        for topic in self.missing_topics - missing:
+            self._told.metrics.missing.remove(topic)
+        for topic in missing - self.missing_topics:
+            self._told.metrics.missing.labels(topic).set(1)
+        if missing - self.missing_topics:
+            said = {"topics": sorted(missing), "to_mend": "musubi topics apply"}
+            self._told.log.warning("topics are missing on the broker", extra=said)
+        elif self.missing_topics and not missing:
+            self._told.log.info("all topics are there")
+        self.missing_topics = missing
 
     def close(self) -> None:
         """Leave the database."""

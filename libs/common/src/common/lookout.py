@@ -29,6 +29,10 @@ class OtherLife(Exception):
     """The broker is another one: start again."""
 
 
+class NewTopic(Exception):
+    """A topic that was missing is there: start again, to read it too."""
+
+
 class Away(Exception):
     """The broker has been away for long: leave, and wait calmly for it."""
 
@@ -36,11 +40,15 @@ class Away(Exception):
 class Lookout:
     """For one stay at the broker."""
 
-    def __init__(self, broker: Broker, incarnation: str, told: Telemetry, *, session: float) -> None:
-        """`incarnation` is the life in which we stay; members that are gone hold others up for a `session` (seconds)."""
+    def __init__(
+        self, broker: Broker, incarnation: str, told: Telemetry, *, session: float, missing: frozenset[str] = frozenset()
+    ) -> None:
+        """`incarnation` is the life in which we stay; members that are gone hold others up for a `session` (seconds); `missing`
+        are topics that we would read, too."""
         self._broker = broker
         self._incarnation = incarnation
         self._told = told
+        self._missing = missing
         self._still = Standstill(_STUCK_AFTER, unassigned=2 * session + _STUCK_AFTER)
         self._away_since: float | None = None
         self._shorter: set[Partition] = set()
@@ -48,9 +56,10 @@ class Lookout:
     async def look(self, consumer: Any, *, assigned: bool, busy: bool, batches: int) -> dict[Partition, int]:
         """Where our partitions end, as far as that can be said now. `busy`: a batch is in work; `batches` were so far.
 
-        Raises `OtherLife`, `Stuck` or `Away`."""
+        Raises `OtherLife`, `NewTopic`, `Stuck` or `Away`."""
         try:
             incarnation = await self._broker.incarnation()
+            missing = await self._broker.missing(self._missing) if self._missing else self._missing
             mine = consumer.assignment()
             async with asyncio.timeout(_ANSWER_SECONDS):
                 ends = await consumer.end_offsets(mine) if mine else {}
@@ -63,6 +72,8 @@ class Lookout:
         self._away_since = None
         if incarnation != self._incarnation:
             raise OtherLife("the broker lives another life")
+        if missing != self._missing:
+            raise NewTopic(f"{', '.join(sorted(self._missing - missing))} is there now")
         for topic in {part.topic for part in mine} - behind:
             self._told.metrics.lag.labels(topic).set(0)
         if busy:

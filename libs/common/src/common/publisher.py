@@ -16,6 +16,7 @@ from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from common import dead_letters
+from common.broker import missing_topics
 from common.message import Event, Partition, to_headers
 from common.sending import Written
 
@@ -32,6 +33,14 @@ class PlaceUnknown(Exception):
     """The broker has these records already, from a try whose answer was lost, and does not say where. Send them again."""
 
 
+class NoTopic(Exception):
+    """The broker has not these topics. Nothing was sent."""
+
+    def __init__(self, topics: frozenset[str]) -> None:
+        super().__init__(", ".join(sorted(topics)))
+        self.topics = topics
+
+
 class Publisher:
     """Publishes lists of events in order; a failed call may have sent some, so the caller sends all of them again."""
 
@@ -43,19 +52,23 @@ class Publisher:
     async def publish(self, events: Sequence[Event]) -> dict[Partition, list[Written]]:
         """Return when every event is acknowledged by the broker, and where each partition's requests lie, in order.
 
-        Raises what aiokafka raises, `TimeoutError`, or `PlaceUnknown`."""
+        Raises what aiokafka raises, `TimeoutError`, `NoTopic` or `PlaceUnknown`."""
         try:
             async with asyncio.timeout(self._deadline):
                 return await self._send(self._producer or await self._open(), events)
+        except NoTopic:
+            raise
         except BaseException:
             await self.close()
             raise
 
     async def places(self, events: Sequence[Event]) -> list[Partition]:
-        """The partition that each event will go to."""
+        """The partition that each event will go to; raises as above."""
         try:
             async with asyncio.timeout(self._deadline):
                 counts = await _partitions(self._producer or await self._open(), events)
+        except NoTopic:
+            raise
         except BaseException:
             await self.close()
             raise
@@ -117,8 +130,12 @@ async def drop(producer: AIOKafkaProducer) -> None:
 
 
 async def _partitions(producer: AIOKafkaProducer, events: Sequence[Event]) -> dict[str, int]:
-    """How many partitions each of the events' topics has."""
-    return {topic: len(await producer.partitions_for(topic)) for topic in {event.topic for event in events}}
+    """How many partitions each of the events' topics has; raises `NoTopic`."""
+    topics = {event.topic for event in events}
+    new = [topic for topic in topics if producer.client.cluster.partitions_for_topic(topic) is None]
+    if new and (missing := await missing_topics(producer.client, new, make=True)):
+        raise NoTopic(missing)
+    return {topic: len(await producer.partitions_for(topic)) for topic in topics}
 
 
 def _add(builder: BatchBuilder, event: Event) -> bool:

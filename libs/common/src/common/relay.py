@@ -3,6 +3,9 @@
 The lock that makes it the leader lives on one session, which is never silent for long and which PostgreSQL ends if it is: so a
 process whose network was cut loses the lead. After a commit the events are handed over in memory; that only spares the read,
 the table `unsent` decides order and completeness. What has to be sent again after the broker lost something, `Sending` decides.
+
+Where the broker has no topic for an event, that one waits, and all that was stored after it: on a compacted topic the last record
+of a key counts, so what is forgotten as sent must be all that lies before what is not.
 """
 
 import asyncio
@@ -32,6 +35,7 @@ _KEPT_CALLS = 500
 _FILLED_AT_MOST = 50_000
 _POLL_ALONE, _POLL_SHARED, _SHARED_FOR = 0.5, 0.05, 30.0
 _CHECK_EVERY = 10.0
+_TOPIC_MISSING_SECONDS = 1.0
 
 
 class Relay:
@@ -48,6 +52,7 @@ class Relay:
         self._sending = Sending()
         self._fresh: dict[int, Sequence[Event]] = {}
         self._begun: tuple[int, int] | None = None  # a batch, and how many of its events are sent, where the window was full
+        self._missing: frozenset[str] = frozenset()  # topics that have to be there before anything more is sent
         self._at_once = _FEWEST_BATCHES
         self._progress: dict[str, Progress] = {}
         self._calls: dict[Resend, None] = {}
@@ -127,6 +132,7 @@ class Relay:
             self._calls.clear()
             self._marked.clear()
             self._begun = None
+            self._wait_for(frozenset())
             connection.terminate()
             await self._sender.close()  # what is under way must not arrive under another's lead
 
@@ -137,6 +143,7 @@ class Relay:
         doubtful: Mapping[Partition, int] = {}
         if in_doubt:
             doubtful = await self._sender.count(_events_of(await self._oldest(connection, _MOST_BATCHES, 2 * _MANY_EVENTS)))
+            self._wait_for(self._sender.missing)  # how much is in doubt there can be said only when they are there
         known = self._sending.incarnation
         incarnation, ends = await self._broker.look({*self._sending.until, *doubtful}, known)
         self._checked_at = asyncio.get_running_loop().time()
@@ -146,6 +153,8 @@ class Relay:
             await self._sender.close()  # its numbering belongs to the broker before
             if self._window is not None:
                 self._window.forget()
+        if incarnation == known:  # of a topic that is not there nothing is said; it may be back as it was
+            ends = {part: end for part, end in self._sending.until.items() if part not in ends} | ends
         # To a life that is not noted nothing was sent: whoever meets it notes it first.
         again = self._sending.meet(incarnation, ends, doubtful if incarnation == known else {})
         await sending_store.met(connection, self._sending, all_again=again)
@@ -166,6 +175,9 @@ class Relay:
 
     async def _wait(self) -> None:
         """Until something was committed here, or for a short while: another process may commit too, and then we look often."""
+        if self._missing:
+            await asyncio.sleep(_TOPIC_MISSING_SECONDS)
+            return
         shared = asyncio.get_running_loop().time() < self._shared_until
         try:
             async with asyncio.timeout(_POLL_SHARED if shared else _POLL_ALONE):
@@ -181,8 +193,11 @@ class Relay:
         if not batches:
             self._marked.clear()
             return False
+        if self._missing:
+            return await self._all_there(connection)
         events = _events_of(batches)
         amount, places = await self._sender.send(events)
+        self._wait_for(self._sender.missing)
         if not await self._lie_well(connection, events[:amount], places):
             return True
         sent: list[int] = []
@@ -198,6 +213,25 @@ class Relay:
             self._fresh.pop(number, None)
         self._at_once = min(self._at_once * 2, _MOST_BATCHES)
         return bool(sent or places)
+
+    async def _all_there(self, connection: asyncpg.Connection) -> bool:
+        """Go on if the broker has now what it had not."""
+        if await self._broker.missing(self._missing):
+            return False
+        self._told.log.info("the topics are there: sending goes on", extra={"topics": sorted(self._missing)})
+        self._wait_for(frozenset())
+        await self._meet_broker(connection, in_doubt=True)
+        return True
+
+    def _wait_for(self, topics: frozenset[str]) -> None:
+        """Note, and say, which topics have to be there before anything more is sent."""
+        for topic in self._missing - topics:
+            self._told.metrics.waits_for.remove(topic)
+        for topic in topics - self._missing:
+            self._told.metrics.waits_for.labels(topic).set(1)
+            said = {"topic": topic, "to_mend": "musubi topics apply"}
+            self._told.log.warning("sending waits: the broker has no such topic", extra=said)
+        self._missing = topics
 
     async def _oldest(self, connection: asyncpg.Connection, most: int, many: int) -> dict[int, Sequence[Event]]:
         """The first unsent batches, so many at most and until there are many events; without those of a batch that are sent."""

@@ -10,7 +10,7 @@ from opentelemetry.trace import Span, SpanKind
 
 from common import telemetry
 from common.message import Event, Partition
-from common.publisher import Publisher
+from common.publisher import NoTopic, Publisher
 from common.sending import Written
 from common.telemetry import Telemetry
 from common.window import Window, size_of
@@ -28,9 +28,21 @@ class Sender:
         self._publisher = Publisher(bootstrap)
         self._told = told
         self._window = window
+        self.missing: frozenset[str] = frozenset()
+        """Topics that the broker had not when it was last sent to; what is for them waits, and all that is behind."""
 
     async def send(self, events: Sequence[Event]) -> tuple[int, Places]:
-        """Send these, or the first of them that the window lets pass; says how many, and where they lie."""
+        """Send these, or the first of them that the window lets pass and for which there is a topic; says how many, and where
+        they lie."""
+        self.missing = frozenset()
+        try:
+            return await self._send(events)
+        except NoTopic as error:
+            self.missing = error.topics
+            before = next(n for n, event in enumerate(events) if event.topic in error.topics)
+            return await self._send(events[:before])
+
+    async def _send(self, events: Sequence[Event]) -> tuple[int, Places]:
         if self._window is not None and events:
             places = await self._publisher.places(events)
             events = events[: self._window.fits((place, size_of(event)) for place, event in zip(places, events, strict=True))]
@@ -46,8 +58,15 @@ class Sender:
         return await self._publish(again)
 
     async def count(self, events: Sequence[Event]) -> Counter[Partition]:
-        """How many of these go to which partition."""
-        return Counter(await self._publisher.places(events)) if events else Counter()
+        """How many of these go to which partition; without those whose topic is missing."""
+        self.missing = frozenset()
+        while events:
+            try:
+                return Counter(await self._publisher.places(events))
+            except NoTopic as error:
+                self.missing |= error.topics
+                events = [event for event in events if event.topic not in error.topics]
+        return Counter()
 
     async def close(self) -> None:
         """Drop what is under way."""

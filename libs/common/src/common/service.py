@@ -16,7 +16,7 @@ from common.background import Loop, Step
 from common.broker import Broker
 from common.clock import Clock, utc_now
 from common.consumer import Consumer, Handler
-from common.contracts.registry import FACTS, TOPICS, Topic
+from common.contracts.registry import CONTROL_TOPICS, FACTS, TOPICS, Topic
 from common.contracts.values import Fact
 from common.control import Control, Progress, Resend
 from common.due import DutyHandler, DutyRunner
@@ -77,6 +77,7 @@ class Service:
         self.consumer: Consumer | None = None
         self._subscription: Subscription | None = None
         self._loops: dict[str, Loop] = {}
+        self._health.needs_topics(CONTROL_TOPICS)
         self._control = self._know(TOPICS)
         self.in_background("database check", self._health.look_at_database, every=2, after_commits=False)
         self.in_background("broker check", self._health.look_at_broker, every=5, after_commits=False)
@@ -99,6 +100,7 @@ class Service:
             facts=facts, topics=topics, before=before, after_batch=self.wake_all,
         )  # fmt: skip
         self.consumer = consumer
+        self._health.needs_topics(consumer.topics)
         self._control = self._know(topics)
         self._subscription = Subscription(
             consumer, self._broker, self.telemetry,
@@ -110,7 +112,9 @@ class Service:
         self.in_background("parked events", unparker.step, every=1, after_commits=False)  # a look after every batch adds up
 
     def _know(self, topics: Mapping[str, Topic]) -> Control:
-        """Who reads what: whom the embedded relay waits for, what we may be asked to send again, what may be dropped."""
+        """Who reads what: whom the embedded relay waits for, what we may be asked to send again, what may be dropped, and which
+        topics have to be there for us to write to."""
+        self._health.needs_topics(topic.name for topic in topics.values() if topic.is_produced_by(self.name))
         self._readers |= {topic.name: topic.readers for topic in topics.values()}
         # It looks at the clock itself, and does its work once an hour.
         pruner = Pruner(self.database, self.telemetry, topics=topics)
@@ -162,14 +166,17 @@ class Service:
                 loop.wake()
 
     def readiness(self) -> dict[str, str | bool]:
-        """Each thing that the service waits for; False is not ready."""
+        """Each thing that the service waits for; False is not ready. `missing_topics`, only where there are any, names them and
+        says what makes them."""
         consumer = True if self._subscription is None else self._subscription.assigned
+        missing = ", ".join(sorted(self._health.missing_topics))
         return {
             "database": self._health.database,
             "migrations": self._migrated,
             "broker": self._health.broker,
+            "topics": not missing,
             "consumer": consumer,
-        }
+        } | ({"missing_topics": f"{missing} (`musubi topics apply` creates them)"} if missing else {})
 
     @asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:

@@ -19,7 +19,7 @@ from common.broker import Broker
 from common.consumer import Consumer
 from common.cursors import Fenced, Ownership
 from common.kafka_reader import Membership
-from common.lookout import Lookout, Stuck
+from common.lookout import Lookout, NewTopic, Stuck
 from common.message import Partition
 from common.telemetry import Telemetry
 
@@ -112,11 +112,15 @@ class Subscription(ConsumerRebalanceListener):
         """One stay at the broker; ends by an exception only."""
         self._owned = Ownership(await self._broker.incarnation())
         self._positions.clear()
+        missing = await self._broker.missing(self._consumer.topics)  # one that is not there would keep aiokafka from all others
+        topics = [topic for topic in self._consumer.topics if topic not in missing]
+        if not topics:
+            raise NewTopic("none of the topics is there yet")
         kafka, self._subscriber = kafka_reader.subscribed(
-            self._broker.bootstrap, self._consumer.group, self._consumer.topics, self._membership, self, at_once=self._at_once
+            self._broker.bootstrap, self._consumer.group, topics, self._membership, self, at_once=self._at_once
         )
         self._subscriber(self._on_batch)
-        lookout = Lookout(self._broker, self._owned.incarnation, self._told, session=self._membership.session)
+        lookout = Lookout(self._broker, self._owned.incarnation, self._told, session=self._membership.session, missing=missing)
         try:
             async with asyncio.timeout(START_SECONDS):
                 await kafka.start()

@@ -45,6 +45,8 @@ ROLLED_BACK_TOTAL = "musubi_batches_rolled_back"
 LAG_SECONDS = "musubi_lag_seconds"
 OUTBOX_UNSENT = "musubi_outbox_unsent_batches"
 RELAY_LEADING = "musubi_relay_leading"
+RELAY_WAITS_FOR = "musubi_relay_waits_for_topic"
+TOPIC_MISSING = "musubi_topic_missing"
 RESENT_TOTAL = "musubi_events_resent"
 DUTIES_TOTAL = "musubi_duties"
 PARKED = "musubi_parked_events"
@@ -96,6 +98,8 @@ class Metrics:
         self.lag = Gauge(LAG_SECONDS, "Age of the last batch, 0 when all is read", ["topic"], registry=registry)
         self.unsent = Gauge(OUTBOX_UNSENT, "Batches of the outbox that wait to be sent", registry=registry)
         self.leading = Gauge(RELAY_LEADING, "1 where this process sends the service's outbox", registry=registry)
+        self.waits_for = Gauge(RELAY_WAITS_FOR, "1: nothing is sent until this topic is there", ["topic"], registry=registry)
+        self.missing = Gauge(TOPIC_MISSING, "1: the broker has not this topic of ours", ["topic"], registry=registry)
         self.resent = Counter(RESENT_TOTAL, "Events that a reader missed: sent again, or gone", ["outcome"], registry=registry)
         self.parked = Gauge(PARKED, "Events that wait, by reason; looked at twice a minute", ["reason"], registry=registry)
         self.retried = Counter(RETRIED_TOTAL, "Parked events looked at again", ["topic", "outcome"], registry=registry)

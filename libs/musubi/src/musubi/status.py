@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -20,10 +21,17 @@ def show(folder: Path, *, as_json: bool) -> int:
         print(json.dumps({"running": True, "address": running.address, "pid": running.pid, "services": services}))
     else:
         print(f"Musubi runs at {running.address} (process {running.pid})")
-        for name, parts in services.items():
-            waits_for = ", ".join(part for part, ready in parts.items() if ready is False)
-            print(f"  {name:<9} {parts['status']}{f': waits for {waits_for}' if waits_for else ''}")
+        print("\n".join(line for name, parts in services.items() for line in in_words(name, parts)))
     return 0 if all(parts["status"] == "ready" for parts in services.values()) else 1
+
+
+def in_words(name: str, parts: Mapping[str, str | bool]) -> list[str]:
+    """What a service says of itself (see `Service.readiness`), for people."""
+    waits_for = ", ".join(part for part, ready in parts.items() if ready is False)
+    lines = [f"  {name:<9} {parts['status']}{f': waits for {waits_for}' if waits_for else ''}"]
+    if missing := parts.get("missing_topics"):
+        lines.append(f"  {'':<9} missing on the broker: {missing}")
+    return lines
 
 
 def _readiness(url: str) -> dict[str, str | bool]:
