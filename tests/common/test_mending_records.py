@@ -13,7 +13,7 @@ from common.decoding import decode
 from common.errors import NotFound, Rejected
 from common.gate import Move
 from common.held import RecordId
-from common.message import Broken
+from common.message import MAX_TAKEN, Broken
 from common.postgres import Database
 from common.raw_records import RecordText
 from tests.common.records import HandMade, a_record, an_event
@@ -50,6 +50,22 @@ async def refused(database: Database, verb: Any, *what: Any, **how: Any) -> Reje
 async def everything(database: Database) -> list[list[dict[str, Any]]]:
     async with database.reading() as tx:
         return [[dict(row) for row in await tx.fetch(f"select * from {table}")] for table in ("parked", "quarantine", "audit")]
+
+
+async def test_of_a_record_too_large_to_keep_the_beginning_is_kept_and_many_large_ones_do_not_fail_together(
+    database: Database,
+) -> None:
+    much = b"x" * (MAX_TAKEN + 5)
+    large = HandMade(RATES, much, much, (("small", b"1"), ("large", much)))
+    async with database.transaction() as tx:
+        broken = decode([large._replace(offset=7 + n) for n in range(4)], FACTS).broken  # three statements' worth
+        kept = await parked.quarantine(tx, GROUP, "life", broken)
+        sizes = await tx.fetch("select reason, length(key), length(body), headers from quarantine")
+    assert kept == {(RATES, 0, 7 + n) for n in range(4)}
+    assert {(row["reason"], *row[1:3]) for row in sizes} == {
+        ("the body is too large, only its beginning is kept", MAX_TAKEN, MAX_TAKEN)
+    }
+    assert {tuple(raw_records.headers_of(row["headers"])) for row in sizes} == {(("small", b"1"),)}
 
 
 async def test_a_record_that_can_be_read_now_waits_as_if_it_had_just_arrived(database: Database) -> None:

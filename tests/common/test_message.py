@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from common.errors import Rejected
-from common.message import MAX_BODY, Broken, Event, check_sendable, parse, raw_headers
+from common.message import MAX_BODY, MAX_TAKEN, Broken, Event, check_sendable, parse, raw_headers
 from tests.common.records import HandMade, a_record, an_event
 
 NAMES = ["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_sequence", "content-type", "traceparent", "x"]
@@ -47,6 +47,10 @@ BAD = {
     "no key": (a_record()._replace(key=None), "no key"),
     "a key that is not UTF-8": (a_record()._replace(key=b"\xff"), "not UTF-8"),
     "no body": (a_record()._replace(value=None), "no body"),
+    "a body of more than 10 MB, as a compressed record may have": (
+        a_record()._replace(value=b"x" * (MAX_TAKEN + 1)),
+        "too large",
+    ),
     "structured, but no JSON": (
         HandMade("t", b"k", b"{", (("content-type", b"application/cloudevents+json"),)),
         "not JSON",

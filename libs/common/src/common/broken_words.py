@@ -38,6 +38,11 @@ _KNOWN: Sequence[_Words] = (
     ),
     _words(r"no key", "It has no key.", "キーがありません。"),
     _words(r"no body", "It has no body.", "本文がありません。"),
+    _words(
+        r"the body is too large, only its beginning is kept",
+        "Its body is larger than 10 MB. Only the beginning is kept.",
+        "本文が 10 MB を超えています。先頭部分だけを保管しています。",
+    ),
     _words(r"no data", "It has no data.", "data がありません。"),
     _words(r"header (\w+) is missing or null", "The header {0} is missing.", "ヘッダー {0} がありません。"),
     _words(

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, Protocol
 from common.contracts.messaging import Excerpt, RecordDeadLettered
 from common.exact_json import load
 from common.gate import Parked
-from common.message import Broken, Event
+from common.message import MAX_TAKEN, Broken, Event
 from common.transaction import Transaction
 
 MAX_BODY_SHOWN = 100_000
@@ -110,7 +110,7 @@ def excerpt(content: bytes | None, longest: int = MAX_BODY_SHOWN) -> Excerpt | N
     shown = content[:longest]
     size, cut = len(content), len(content) > len(shown)
     try:
-        if b"\x00" in content:
+        if size > MAX_TAKEN or b"\x00" in content:  # as a text it would be as large once more
             raise ValueError
         content.decode()
     except ValueError:

@@ -17,6 +17,10 @@ from common.exact_json import NotJson, from_json, to_json
 MAX_BODY = 900_000
 """Bytes of JSON in one event; the broker's limit is 1 MiB with headers, and what it refuses would block the relay for ever."""
 
+MAX_TAKEN = 10_000_000
+"""Bytes of a body that is read at all. A broker limits records as they were sent: 30 kB of compressed zeros are a body of a
+gigabyte, which PostgreSQL cannot keep."""
+
 MAX_NAME = 255
 """Characters in a key, a type, a source and the like."""
 
@@ -90,6 +94,8 @@ class _NoEvent(Exception):
 def parse(record: Record) -> Event | Broken:
     """Read a Kafka record; whatever is wrong with it comes back as `Broken`."""
     try:
+        if len(record.value or b"") > MAX_TAKEN:
+            raise _NoEvent("the body is too large, only its beginning is kept")
         headers = dict(record.headers)
         content_type = headers.get("content-type")
         if content_type not in _BINARY_TYPES and content_type.lower().startswith(_STRUCTURED):

@@ -4,16 +4,21 @@ An event waits ("is held") unless it is superseded or skipped. Its `next_try` is
 behind a lower one of its key: whoever takes that one away calls `next_is_due`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 from common.cursors import Conflict
 from common.gate import LaneKey, Parked, Place, Refusal, reached
-from common.message import Broken, Event, Record, raw_headers
+from common.message import MAX_TAKEN, Broken, Event, Record, raw_headers
 from common.transaction import Transaction
 from common.unparking import AT_ONCE, Held
 
+Row = TypeVar("Row")
+
 _KEY_LOCK = 0x70617264
+_AT_ONE_TIME = 50_000_000
+"""Bytes in one statement, about; PostgreSQL takes less than a gigabyte, and what a broker sends compressed may be more."""
 _LOOKED_AT = 64
 """So many overdue events are looked at for a key that nobody works on."""
 
@@ -29,6 +34,11 @@ async def park(tx: Transaction, group: str, parked: Sequence[Parked], records: M
         + ((record.partition, record.offset, getattr(record, "timestamp", None)) if record else (None, None, None))
         for (event, reason, refusal), record in zip(parked, stood, strict=True)
     ]
+    sizes = [len(event.body) for event, _, _ in parked]
+    return {place for part in _portions(rows, sizes) for place in await _park(tx, group, part)}
+
+
+async def _park(tx: Transaction, group: str, rows: Sequence[Sequence[object]]) -> list[Place]:
     found = await tx.fetch(
         """insert into parked (grp, topic, key, sequence, event_id, type, source, time, body, trace, correlation_id,
             causation_id, reason, pointer, error, attempts, part, "offset", logged_at, first_at, next_try)
@@ -39,7 +49,7 @@ async def park(tx: Transaction, group: str, parked: Sequence[Parked], records: M
         on conflict do nothing returning topic, key, sequence""",
         group, tx.now, *map(list, zip(*rows, strict=True)),
     )  # fmt: skip
-    return {(topic, key, sequence) for topic, key, sequence in found}
+    return [(topic, key, sequence) for topic, key, sequence in found]
 
 
 async def supersede(tx: Transaction, group: str, done: Sequence[Event]) -> None:
@@ -73,19 +83,55 @@ async def due_now(tx: Transaction, group: str, heads: Mapping[LaneKey, int]) -> 
 
 
 async def quarantine(tx: Transaction, group: str, incarnation: str, broken: Iterable[Broken]) -> set[tuple[str, int, int]]:
-    """Keep records that are no events, byte for byte. Returns topic, partition and offset of those that were not there."""
+    """Keep records that are no events, byte for byte up to `MAX_TAKEN`. Returns topic, partition and offset of those that were
+    not there."""
     rows = [
-        (record.topic, record.partition, record.offset, reason.replace("\x00", "�"), record.key, raw_headers(record.headers),
-         record.value)
+        (record.topic, record.partition, record.offset, reason.replace("\x00", "�"), _beginning(record.key),
+         _headers_of(record), _beginning(record.value))
         for record, reason in broken
     ]  # fmt: skip
+    sizes = [sum(len(part or b"") for part in row[4:]) for row in rows]
+    return {place for part in _portions(rows, sizes) for place in await _quarantine(tx, group, incarnation, part)}
+
+
+async def _quarantine(
+    tx: Transaction, group: str, incarnation: str, rows: Sequence[Sequence[object]]
+) -> list[tuple[str, int, int]]:
     found = await tx.fetch(
         """insert into quarantine (grp, incarnation, at, topic, part, "offset", reason, key, headers, body)
         select $1, $2, $3, * from unnest($4::text[], $5::int[], $6::bigint[], $7::text[], $8::bytea[], $9::bytea[], $10::bytea[])
         on conflict do nothing returning topic, part, "offset" """,
         group, incarnation, tx.now, *map(list, zip(*rows, strict=True)),
     )  # fmt: skip
-    return {(topic, part, offset) for topic, part, offset in found}
+    return [(topic, part, offset) for topic, part, offset in found]
+
+
+def _beginning(content: bytes | None) -> bytes | None:
+    return None if content is None else content[:MAX_TAKEN]
+
+
+def _headers_of(record: Record) -> bytes:
+    """All headers; those of them that come after `MAX_TAKEN` are left out."""
+    kept: list[tuple[str, bytes | None]] = []
+    size = 0
+    for name, value in record.headers:
+        size += len(name) + len(value or b"")
+        if size > MAX_TAKEN:
+            break
+        kept.append((name, value))
+    return raw_headers(kept)
+
+
+def _portions(rows: Sequence[Row], sizes: Sequence[int]) -> Iterator[Sequence[Row]]:
+    """The rows in order, in portions of about `_AT_ONE_TIME` bytes; nearly always one."""
+    begin = together = 0
+    for n, size in enumerate(sizes):
+        if together and together + size > _AT_ONE_TIME:
+            yield rows[begin:n]
+            begin, together = n, 0
+        together += size
+    if begin < len(rows):
+        yield rows[begin:]
 
 
 # what the un-parker does ---------------------------------------------------------------------------------------------
