@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+from asyncpg import InternalClientError
 
 from common import outbox
 from common.clock import Clock, utc_now
@@ -18,6 +19,7 @@ CONNECT_SECONDS = 5
 ACQUIRE_SECONDS = 15
 COMMAND_SECONDS = 30
 """asyncpg has no deadline of its own: a cut connection would hang for ever."""
+_PROBE_SECONDS = 2
 
 _AWAY = {
     "en": "The database does not answer just now. Please try again in a minute.",
@@ -113,18 +115,20 @@ class Database:
             raise TryAgain("database-away", _AWAY)
         try:
             connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, InternalClientError) as error:
             raise TryAgain("database-away", _AWAY) from error
         self._in_use.add(connection)
         try:
             yield connection
         except Exception as error:
-            if _is_gone(connection):  # whatever asyncpg says then: its errors are of three families
+            if _is_gone(connection) or await _is_beyond_use(connection, error):  # its errors are of three families
                 raise TryAgain("database-away", _AWAY) from error
             raise
         finally:
             self._in_use.discard(connection)
-            await pool.release(connection, timeout=CONNECT_SECONDS)
+            # A session that cannot be given back is ended by the pool. What was done on it is done, what failed has said so.
+            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, InternalClientError):
+                await pool.release(connection, timeout=CONNECT_SECONDS)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -153,3 +157,22 @@ def _is_gone(connection: Any) -> bool:
         return connection.is_closed()
     except asyncpg.InterfaceError:  # the pool has taken it back already
         return True
+
+
+async def _is_beyond_use(connection: Any, error: BaseException | None) -> bool:
+    """Whether asyncpg stumbled over itself, and the session answers no more.
+
+    So it does where a connection is cut just before a COPY: the session counts as open, and as busy for ever (asyncpg 0.32:
+    "cannot switch to state 21"). A mistake of ours, such as a type that COPY cannot write, leaves a session that answers; of two
+    tasks on one session an `InterfaceError` tells."""
+    while error is not None and not isinstance(error, InternalClientError):
+        error = error.__context__
+    if error is None:
+        return False
+    try:
+        await connection.fetchval("select 1", timeout=_PROBE_SECONDS)
+    except asyncpg.PostgresError:  # such as that the transaction has failed: it does answer
+        return _is_gone(connection)
+    except (OSError, TimeoutError, asyncpg.InterfaceError, InternalClientError):
+        return True
+    return False
