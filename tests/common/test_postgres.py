@@ -66,15 +66,16 @@ async def test_a_session_that_was_ended_just_before_a_copy_is_no_bug_of_ours_and
     async with without_an_end(by_tcp, ended) as dsn, opened(dsn) as database:
         async with database.transaction() as tx:
             await tx.execute("create table things (number int)")
+            await tx.connection.copy_records_to_table("things", records=[(1,)])  # its session knows the statement from now on
         with pytest.raises(TryAgain):
             async with database.transaction() as tx:
                 await _end(by_tcp, await tx.fetchval("select pg_backend_pid()"))
                 await ended.wait()
-                await tx.connection.copy_records_to_table("things", records=[(1,)])
+                await tx.connection.copy_records_to_table("things", records=[(2,)])
         async with database.transaction() as tx:
-            await tx.connection.copy_records_to_table("things", records=[(2,)])
+            await tx.connection.copy_records_to_table("things", records=[(3,)])
         async with database.reading() as tx:
-            assert [row["number"] for row in await tx.fetch("select number from things")] == [2]
+            assert [row["number"] for row in await tx.fetch("select number from things")] == [1, 3]
 
 
 async def _end(server: PostgresServer, session: int) -> None:
