@@ -34,7 +34,7 @@ HANDLER_SECONDS = 30
 _FEWEST_SECONDS = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would make it three times as dear, and there is one for every event
 class Arrived(Generic[F]):
     """One event that arrived, decoded."""
 

@@ -210,6 +210,8 @@ def woken(
 
 def runs(events: Sequence[Event]) -> list[list[Event]]:
     """Events grouped by topic and type for handlers that take lists, as few groups as keep every key in order."""
+    if len({(event.topic, event.type) for event in events}) == 1:  # the usual case
+        return [list(events)]
     groups: list[list[Event]] = []
     group_of_type: dict[tuple[str, str], int] = {}
     group_of_key: dict[tuple[str, str], int] = {}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import asyncpg
 
 from common.contracts.registry import TOPICS, Topic
-from common.message import Event
+from common.message import Event, event_of
 from common.transaction import Transaction
 
 _COLUMNS = (
@@ -52,12 +52,11 @@ async def append(tx: Transaction, topics: Mapping[str, Topic] = TOPICS) -> Batch
         )  # fmt: skip
         heads |= {(topic, key): sequence for key, sequence in rows}
     numbered: list[Event] = []
-    numbered_as = Event._make  # half as dear as Event(…), and this is once for every event
     for event in reversed(tx.emitted):  # the head is the number of a key's last event
         where = event[:2]
         sequence = heads[where]
         heads[where] = sequence - 1
-        numbered.append(numbered_as((*where, sequence, *event[3:])))
+        numbered.append(event_of((*where, sequence, *event[3:])))
     numbered.reverse()
     dense = {topic: topic not in topics or topics[topic].kind == "facts" for topic in keys}
     batch: int = await tx.fetchval("insert into unsent default values returning batch")

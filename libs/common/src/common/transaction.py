@@ -12,7 +12,7 @@ from opentelemetry.trace import Span
 from common.clock import rfc3339
 from common.contracts.values import Fact
 from common.exact_json import dump
-from common.message import Event, check_sendable
+from common.message import Event, check_sendable, event_of
 from common.telemetry import current_traceparent, span_context, traceparent
 
 
@@ -80,9 +80,8 @@ class Transaction:
             trace, correlation, causation = current_traceparent(), self.correlation_id or id_, ""
         else:
             trace, correlation, causation = self.trace_of(cause), cause.correlation_id or cause.id, cause.id
-        self.emitted.append(
-            Event(kind.topic, key, 0, id_, kind.type, self._source, self._time, body, trace, correlation, causation)
-        )
+        fields = (kind.topic, key, 0, id_, kind.type, self._source, self._time, body, trace, correlation, causation)
+        self.emitted.append(event_of(fields))
 
     def trace_of(self, event: Event) -> bytes:
         """The traceparent under which this event is being handled: what to keep if something follows from it later."""
