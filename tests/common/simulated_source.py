@@ -3,6 +3,7 @@
 The relays decide with the product's own `Sending`; what is stored changes all at once or not at all, as in PostgreSQL.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -181,6 +182,8 @@ class SimulatedSource:
         """Fulfil a wish, or read the oldest unsent batches."""
         if self.broker.wishes:
             relay.batches, relay.events = (), self.found(self.broker.wishes.pop(0))
+            assert relay.sending is not None
+            self.life = relay.sending.doubting(Counter(self.partition_of[event[:2]] for event in relay.events))
         elif self.unsent:
             relay.batches = sorted(self.unsent)[: self.at_once]
             relay.events = self.load(relay.batches)

@@ -62,3 +62,12 @@ def test_partitions_are_judged_one_by_one() -> None:
     sending = met(until=7, in_doubt=2)
     assert sending.acknowledged({ONE: [Written(9, 10)], TWO: [Written(0, 3)]}).wanting == {}
     assert sending.until == {ONE: 10, TWO: 3}
+
+
+def test_what_is_sent_without_being_unsent_is_in_doubt_until_its_acknowledgement_is_stored() -> None:
+    sending = met(until=7)
+    stored = sending.doubting({ONE: 2, TWO: 1})
+    assert (stored.until, stored.beyond) == ({ONE: 7, TWO: 0}, {ONE: 9, TWO: 1})
+    assert not sending.acknowledged({ONE: [Written(7, 9)]}).wanting  # to the one who wrote it nothing is in doubt
+    stored.meet("life", {ONE: 7, TWO: 0})  # it was read, and lost, and the next one leads
+    assert stored.acknowledged({ONE: [Written(7, 8)]}).wanting == {ONE: 1}

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from common.gate import LaneKey
 from common.message import Partition
+from tests.common.simulated_broker import Wish
 from tests.common.simulated_source import WEEK
 from tests.common.simulated_world import DENSE, PARTITION_OF, STATE, SimulatedWorld
 
@@ -298,3 +299,24 @@ def test_a_compacted_log_is_no_full_copy_once_a_zombie_wrote_an_old_version_last
     world.broker.compact(part, world.broker.ends[part])
     assert [record.event.sequence for record in world.broker.logs[part]] == [1]
     world.drain()
+
+
+def test_what_was_sent_to_who_missed_it_and_then_lost_hides_nothing_from_that_reader() -> None:
+    world = SimulatedWorld()
+    lane, part = next((lane, part) for lane, part in sorted(PARTITION_OF.items()) if part.topic in DENSE)
+    other = next(where for where, at in sorted(PARTITION_OF.items()) if at == part and where != lane)
+    world.announce([lane])
+    world.work_a_round()
+    world.broker.wishes.append(Wish(*lane, 1, 1))
+    while not world.source.relays[0].publishing or world.source.relays[0].todo:
+        world.relay(0, 100)
+    world.group.fetch(0, part, 100)
+    world.group.begin(0, part, 100)
+    world.group.commit(0)
+    world.end_of_a_relay(0, paused=False)
+    world.cut(part, 1)
+    world.relay(1, 100)
+    world.announce([other])
+    while world.relay(1, 100):
+        pass
+    world.check_that_nothing_is_out_of_reach()

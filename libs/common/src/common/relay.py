@@ -285,6 +285,8 @@ class Relay:
                 self._told.log.warning("a topic is sent again", extra={"topic": resend.topic})
             else:
                 events = await outbox.range_of(connection, *resend)
+                doubtful = await self._sender.count(events)
+                await sending_store.sent(connection, [], self._sending.doubting(doubtful), doubtful)
                 amount, places = await self._sender.send(events)
                 if amount and await self._lie_well(connection, events[:amount], places):
                     await sending_store.sent(connection, [], self._sending, places)

@@ -7,7 +7,7 @@ where a reader may stand beyond does not count: it is written again, until it li
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from common.message import Partition
@@ -58,6 +58,13 @@ class Sending:
             self.beyond[part] = furthest + in_doubt.get(part, 0)
             self.until[part] = ends.get(part, 0)
         return bool(known) and (another or shorter)
+
+    def doubting(self, records: Mapping[Partition, int]) -> "Sending":
+        """What to store before so many records are written that are not marked unsent: should we end before their
+        acknowledgement is stored, the next leader does not know of them, and a reader may stand beyond them all the same."""
+        until = {part: self.until.get(part, 0) for part in records}
+        beyond = {part: max(self.beyond.get(part, 0), end) + records[part] for part, end in until.items()}
+        return replace(self, until=self.until | until, beyond=self.beyond | beyond)
 
     def acknowledged(self, written: Mapping[Partition, Sequence[Written]]) -> Outcome:
         """The broker has these; for each partition its requests, in the order of sending."""
