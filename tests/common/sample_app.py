@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, StreamingResponse
 
 from common import identity, migrate, sign_in, web
 from common.auth import Principal, allowed
@@ -102,6 +102,18 @@ def _routes(service: Service) -> APIRouter:
         async with service.database.transaction() as tx:
             tx.emit(fact)
         return JSONResponse({"organisation": partner.organisation_id, "trace": tx.emitted[0].trace.decode()})
+
+    @router.post("/api/catalog/read", dependencies=[Depends(allowed(Action.READ_PUBLIC))])
+    async def read(request: Request) -> JSONResponse:
+        return JSONResponse({"bytes": len(await request.body())})
+
+    @router.get("/api/catalog/stream", dependencies=[Depends(allowed(Action.READ_PUBLIC))])
+    async def stream() -> StreamingResponse:
+        async def pieces() -> AsyncIterator[bytes]:
+            while True:
+                yield b"on and on"
+
+        return StreamingResponse(pieces())
 
     @router.get("/bug/{secret}", dependencies=[Depends(allowed(Action.READ_PUBLIC))])
     @router.get("/api/catalog/bug/{secret}", dependencies=[Depends(allowed(Action.READ_PUBLIC))])

@@ -1,13 +1,27 @@
 """The HTTP edge that all services share, as a browser and a partner's system see it."""
 
+import logging
 import re
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from common.language_choice import preferred
 from tests.common.sample_app import ORIGIN, Sample, sample
+
+
+class Notes(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One more."""
+        self.records.append(record)
 
 
 @pytest.fixture
@@ -115,6 +129,31 @@ async def test_a_bug_shows_a_reference_and_nothing_of_the_inside(edge: Sample) -
     traces = {f"{span.context.trace_id:032x}" for span in edge.spans.get_finished_spans() if span.context}
     assert problem.json()["reference"] in traces
     assert any(trace in page.text for trace in traces)
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/catalog/read"), ("GET", "/api/catalog/stream")])
+async def test_a_caller_who_leaves_is_noted_and_is_no_error(edge: Sample, method: str, path: str) -> None:
+    notes = Notes()
+    edge.service.telemetry.log.addHandler(notes)
+    come = [{"type": "http.request", "body": b"half of", "more_body": True}, {"type": "http.disconnect"}]
+    said: list[Message] = []
+
+    async def receive() -> Message:
+        return come.pop(0) if come else {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if len(said) == 3:
+            raise OSError("nobody is there")
+        said.append(message)
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "method": method, "path": path, "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1:8600")], "scheme": "http", "client": ("127.0.0.1", 5000), "server": ("127.0.0.1", 8600),
+    }  # fmt: skip
+    await edge.app(scope, receive, send)
+    assert [(record.levelname, record.getMessage(), record.exc_info) for record in notes.records] == [
+        ("INFO", f"caller left: {method} {path}", None)
+    ]
 
 
 async def test_a_refusal_to_a_machine_names_item_field_reason_and_fix_in_its_language(edge: Sample) -> None:

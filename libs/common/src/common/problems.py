@@ -12,7 +12,7 @@ import asyncpg
 from fastapi.exceptions import RequestValidationError
 from opentelemetry import trace
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from common.errors import Fault, Forbidden, MusubiError, NotFound, Rejected, TryAgain
@@ -102,6 +102,8 @@ def problem_of(error: Exception) -> Problem:
         error = TryAgain("database-away")
     if isinstance(error, MusubiError):
         return _own(error)
+    if isinstance(error, ClientDisconnect):
+        return _plain(400, "caller-left")
     if isinstance(error, RequestValidationError):
         return _plain(422, "invalid-request", faults=tuple(_fault_of(item) for item in error.errors()))
     if isinstance(error, HTTPException):
@@ -158,6 +160,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
     """Answers an error in the way its caller can read: JSON on machine routes, else a page."""
     problem = problem_of(error)
     reference = trace_reference()
+    if isinstance(error, ClientDisconnect):
+        note_caller_left(request)
     if problem.status >= 500:
         expected = isinstance(error, (MusubiError, *OUTSIDE_IS_ILL))
         request.app.state.service.telemetry.log.log(
@@ -172,6 +176,11 @@ async def answer_error(request: Request, error: Exception) -> Response:
         return problem_json(problem, language_of(request), reference)
     pages = request.app.state.pages
     return pages.render_problem(request, problem, reference)
+
+
+def note_caller_left(request: Request) -> None:
+    """Who sent half a request, or did not wait for the answer, is no error of ours."""
+    request.app.state.service.telemetry.log.info("caller left: %s %s", request.method, route_of(request.scope))
 
 
 def trace_reference() -> str:

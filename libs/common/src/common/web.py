@@ -13,7 +13,7 @@ import jinja2
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,7 +25,7 @@ from common.errors import MusubiError
 from common.formats import Formats
 from common.language_choice import COOKIE as LANGUAGE_COOKIE
 from common.language_choice import language_of
-from common.problems import Problem, answer_error
+from common.problems import Problem, answer_error, note_caller_left
 from common.request_span import RequestSpan
 from common.vocabulary import LANGUAGES
 
@@ -84,6 +84,8 @@ class AnsweredErrors:
         try:
             return await self.app(scope, receive, send_and_remember)
         except Exception as error:
+            if started and isinstance(error, ClientDisconnect):
+                return note_caller_left(Request(scope, receive))
             if started:
                 raise
             response = await answer_error(Request(scope, receive), error)
