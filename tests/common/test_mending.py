@@ -120,6 +120,23 @@ async def test_all_events_of_one_cause_are_retried_and_no_others(database: Datab
         assert await audit.about(tx, {"events": [[RATES, "b", 1]]}) == [entry]
 
 
+async def test_names_that_a_sender_chose_make_no_causes(database: Database) -> None:
+    chosen = ["xx", "yy", "[key]", "a~1b", "3"]
+    pointers = [
+        *(f"/names/{name}/[key]" for name in chosen),
+        *(f"/why/0/values/{name}/str" for name in chosen if name != "[key]"),
+        *(f"/names/{name * 500}"[:500] for name in "ab"),
+        "/" * 500,
+        "/names/ja",
+    ]
+    await given(database, *[(state(key=str(n)), "poison", Refusal(pointer, "no")) for n, pointer in enumerate(pointers)])
+    async with database.reading() as tx:
+        causes = {row.cause.cause: row.amount for row in await held.causes(tx, GROUP)}
+    assert causes.pop("/*") == 1
+    assert causes.pop("/*/[key]/[key]") == 1  # whoever is called so
+    assert causes == {"/names/*/[key]": 4, "/why/*/values/*/str": 4, "/names/*": 2, "/names/ja": 1}
+
+
 async def test_errors_of_one_kind_are_one_cause_whatever_they_say(database: Database) -> None:
     errors = ["KeyError('a')", "KeyError('b')", "the key is a, but the data is about b", "the key is c, but the data is about d"]
     await given(database, *[(state(key=str(n)), "poison", Refusal("", error)) for n, error in enumerate(errors)])

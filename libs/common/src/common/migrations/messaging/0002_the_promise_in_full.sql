@@ -52,21 +52,27 @@ alter table parked add column original bytea;        -- the body as it arrived, 
 alter table parked add column part integer;          -- where its record stood in the log
 alter table parked add column "offset" bigint;
 alter table parked add column logged_at bigint;      -- the record's timestamp, milliseconds since 1970
--- What rows have in common that one cure may mend: the field that breaks its contract (places in lists left out), or else the kind
--- of error. Operators see and retry by it.
+-- What rows have in common that one cure may mend: the field that breaks its contract (places in lists left out, and names that the
+-- sender chose: else it could make causes without end), or else the kind of error. Operators see and retry by it.
 alter table parked add column cause text not null generated always as (
-    case when pointer <> '' then regexp_replace(pointer, '/[0-9]+', '/*', 'g')
+    case when length(pointer) >= 500 then coalesce(substring(pointer from '^/[^/]{1,100}'), '') || '/*'  -- it was cut
+         when pointer <> '' then regexp_replace(regexp_replace(regexp_replace(pointer,
+             '/[0-9]+', '/*', 'g'), '/[^/]*/\[key\]', '/*/[key]', 'g'), '/values/[^/]*', '/values/*', 'g')
          else coalesce(substring(error from '^(?:the key is|[A-Za-z_.]+)'), '') end
 ) stored;
 drop index parked_by_key;
 drop index parked_by_time;
 create index parked_by_key on parked (grp, topic, key, sequence) where reason not in ('superseded', 'skipped');
-create index parked_by_time on parked (grp, next_try) where reason not in ('superseded', 'skipped');
+create index parked_by_time on parked (grp, next_try) include (first_at) where reason not in ('superseded', 'skipped');
 
 alter table quarantine add column state text not null default 'waiting' check (state in ('waiting', 'retried', 'skipped'));
 alter table quarantine add column cause text not null generated always as (
-    case when reason like 'not JSON:%' then 'not JSON' else left(reason, 200) end
+    case when reason like 'not JSON:%' then 'not JSON'
+         when reason like 'a batch that cannot be unpacked:%' then 'a batch that cannot be unpacked'
+         when reason like 'unknown type %' then 'unknown type'                 -- the sender may name any number of types
+         else left(reason, 200) end
 ) stored;
+create index quarantine_waiting on quarantine (grp, topic, cause, at) where state = 'waiting';
 alter table quarantine add column original jsonb;    -- key, headers and body (base64) as they arrived, where somebody edited them
 
 -- Who did what -------------------------------------------------------------------------------------------------------
@@ -84,6 +90,7 @@ create table audit (
     previous bytea not null,                         -- the hash of the row before; 32 zero bytes in the first
     hash     bytea not null                          -- SHA-256
 );
+create index audit_by_subject on audit using gin (subject jsonb_path_ops);
 create function audit_is_append_only() returns trigger language plpgsql as $$
 begin
     raise exception 'audit is append-only' using errcode = 'insufficient_privilege';
