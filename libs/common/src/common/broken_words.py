@@ -32,9 +32,14 @@ _KNOWN: Sequence[_Words] = (
         "CloudEvent として読めません（{0}）。",
     ),
     _words(
-        r"(?:header ce_sequence|attribute sequence) is missing or no whole number above 0",
-        "Its sequence is missing, or is no whole number above 0.",
-        "sequence がないか、1以上の整数ではありません。",
+        r"header ce_sequence is missing or no whole number above 0",
+        "The header ce_sequence is missing, or is no whole number above 0.",
+        "ヘッダー ce_sequence がないか、1以上の整数ではありません。",
+    ),
+    _words(
+        r"attribute sequence is missing or no whole number above 0",
+        "The attribute sequence in the body is missing, or is no whole number above 0.",
+        "本文の属性 sequence がないか、1以上の整数ではありません。",
     ),
     _words(r"no key", "It has no key.", "キーがありません。"),
     _words(r"no body", "It has no body.", "本文がありません。"),
@@ -42,6 +47,16 @@ _KNOWN: Sequence[_Words] = (
         r"the body is too large, only its beginning is kept",
         "Its body is larger than 10 MB. Only the beginning is kept.",
         "本文が 10 MB を超えています。先頭部分だけを保管しています。",
+    ),
+    _words(
+        r"a batch that cannot be unpacked: (.*)",
+        "It is a whole batch of records that cannot be unpacked ({0}). Its bytes are kept as they came.",
+        "複数のレコードをまとめたバッチですが、展開できません（{0}）。届いたままのバイト列を保管しています。",
+    ),
+    _words(
+        r"a batch that cannot be unpacked",
+        "They are whole batches of records that cannot be unpacked.",
+        "複数のレコードをまとめたバッチですが、展開できません。",
     ),
     _words(r"no data", "It has no data.", "data がありません。"),
     _words(r"header (\w+) is missing or null", "The header {0} is missing.", "ヘッダー {0} がありません。"),
@@ -71,6 +86,7 @@ _KNOWN: Sequence[_Words] = (
         "Its id is no UUID in small letters.",
         "id が英小文字の UUID ではありません。",
     ),
+    _words(r"unknown type", "The type is not known here.", "type がここでは登録されていません。"),
     _words(
         r"unknown type (.*)",
         "The type “{0}” is not known here.",
@@ -78,7 +94,7 @@ _KNOWN: Sequence[_Words] = (
     ),
     _words(
         r"type (\S+) belongs to topic (\S+)",
-        "The type “{0}” belongs into the topic {1}.",
+        "The type “{0}” belongs to the topic {1}.",
         "type「{0}」はトピック {1} のものです。",
     ),
     _words(r"not JSON", "The body is not JSON.", "本文がJSONではありません。"),

@@ -13,6 +13,7 @@ from common.contracts.values import Fact
 from common.exact_json import NotJson, from_json
 from common.gate import Place, Refusal
 from common.message import Broken, Event, Record, parse
+from common.whole_batch import WholeBatch
 
 _SHOWN = 5
 """So many faults of one event are put into words; the rest is counted."""
@@ -36,6 +37,9 @@ def decode(records: Iterable[Record], facts: Mapping[str, type[Fact]]) -> Decode
     """Read records; `facts` are all known types."""
     found = Decoded()
     for record in records:
+        if isinstance(record.value, WholeBatch):
+            found.broken.append(Broken(record, record.value.reason))
+            continue
         event = parse(record)
         if isinstance(event, Broken):
             found.broken.append(event)

@@ -22,6 +22,7 @@ from common.kafka_reader import Membership
 from common.lookout import Lookout, NewTopic, Stuck
 from common.message import Partition
 from common.telemetry import Telemetry
+from common.whole_batch import first_offset
 
 START_SECONDS = 20
 PATIENCE = 5
@@ -226,7 +227,8 @@ class Subscription(ConsumerRebalanceListener):
         after: dict[Partition, int] = {}
         for record in records:
             part = Partition(record.topic, record.partition)
-            first.setdefault(part, record.offset)
+            if part not in first:
+                first[part] = first_offset(record)
             after[part] = record.offset + 1
         try:
             aside = await self._set_aside(first, sought)  # usually none
