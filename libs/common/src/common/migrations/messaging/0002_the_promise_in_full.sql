@@ -56,8 +56,11 @@ alter table parked add column logged_at bigint;      -- the record's timestamp, 
 -- sender chose: else it could make causes without end), or else the kind of error. Operators see and retry by it.
 alter table parked add column cause text not null generated always as (
     case when length(pointer) >= 500 then coalesce(substring(pointer from '^/[^/]{1,100}'), '') || '/*'  -- it was cut
-         when pointer <> '' then regexp_replace(regexp_replace(regexp_replace(pointer,
-             '/[0-9]+', '/*', 'g'), '/[^/]*/\[key\]', '/*/[key]', 'g'), '/values/[^/]*', '/values/*', 'g')
+         when pointer <> '' then regexp_replace(regexp_replace(regexp_replace(regexp_replace(pointer,
+             '/[0-9]+', '/*', 'g'),
+             '/[^/]*/\[key\]', '/*/[key]', 'g'),                                                  -- what is no language
+             '/(names|title|text|words|function|why|offering)/[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$', '/\1/*'),   -- languages
+             '/values/[^/]*', '/values/*', 'g')
          else coalesce(substring(error from '^(?:the key is|[A-Za-z_.]+)'), '') end
 ) stored;
 drop index parked_by_key;
