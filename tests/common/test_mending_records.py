@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from common.contracts.registry import FACTS
 from common.decoding import decode
 from common.errors import NotFound, Rejected
 from common.gate import Move
-from common.held import RecordId
-from common.message import MAX_TAKEN, Broken
+from common.held import HeldRecord, RecordId
+from common.message import MAX_TAKEN, Broken, raw_headers
 from common.postgres import Database
 from common.raw_records import RecordText
 from tests.common.records import HandMade, a_record, an_event
@@ -98,6 +99,17 @@ async def test_all_records_of_one_reason_are_read_again_and_those_that_still_can
     assert (await refused(database, mending_records.retry_records, RATES, "not JSON")).slug == "still-no-event"
 
 
+async def test_a_sender_of_many_unknown_types_makes_one_cause_and_each_record_keeps_its_own_reason(database: Database) -> None:
+    await given(database, *[a_record(ce_type=f"made.up-{n}.v1".encode()) for n in range(3)])
+    async with database.reading() as tx:
+        assert [(row.cause, row.amount) for row in await held.record_causes(tx, GROUP)] == [("unknown type", 3)]
+        records = await held.records_of(tx, GROUP, RATES, "unknown type", limit=9)
+    assert [in_words(record.reason)["en"] for record in records] == [
+        f"The type “made.up-{n}.v1” is not known here." for n in range(3)
+    ]
+    assert in_words("unknown type")["en"] == "The type is not known here."
+
+
 async def test_an_edited_record_becomes_an_event_and_stays_as_it_came_beside_it(database: Database) -> None:
     await given(database, a_record()._replace(value=b'{"currency":"JPY",\xff}', key=b"\xfe"))
     text = RecordText("JPY", _headers(a_record()), an_event().body.decode())
@@ -110,6 +122,57 @@ async def test_an_edited_record_becomes_an_event_and_stays_as_it_came_beside_it(
     assert json.loads(entry.before or b"")["key"] == "/g=="
     async with database.reading() as tx:
         assert await audit.verify(tx) == []
+
+
+def of_another(key: str, sequence: int) -> RecordText:
+    """A whole event of a rate, as it would be typed in."""
+    event = an_event(key=key, sequence=sequence, body=an_event().body.replace(b"JPY", key.encode()))
+    return RecordText(key, _headers(a_record(event)), event.body.decode())
+
+
+@pytest.mark.parametrize(("key", "sequence"), [("VND", 1), ("JPY", 2)])
+async def test_an_edit_cannot_make_another_event_of_a_record_that_says_which_it_is(
+    database: Database, key: str, sequence: int
+) -> None:
+    await given(database, a_record()._replace(value=b"{"))
+    error = await refused(database, mending_records.edit_record, FIRST, of_another(key, sequence))
+    assert error.slug == "place-changed"
+    assert "(key “JPY”, sequence 1)" in error.detail["en"]
+    assert "（キー「JPY」、sequence 1）" in error.detail["ja"]
+
+
+@pytest.mark.parametrize(
+    ("record", "taken", "refused_with"),
+    [
+        (a_record()._replace(key=None), ("VND", 1), ("VND", 2)),
+        (a_record()._replace(key=b"\xff"), ("VND", 1), ("VND", 2)),
+        (a_record(ce_sequence=b"-1"), ("JPY", 7), ("VND", 7)),
+    ],
+)
+async def test_what_a_record_does_not_say_of_itself_may_be_written(
+    database: Database, record: HandMade, taken: tuple[str, int], refused_with: tuple[str, int]
+) -> None:
+    await given(database, record)
+    error = await refused(database, mending_records.edit_record, FIRST, of_another(*refused_with))
+    assert error.slug == "place-changed"
+    await do(database, mending_records.edit_record, FIRST, of_another(*taken))
+    events, _, _ = await everything(database)
+    assert [(row["key"], row["sequence"]) for row in events] == [taken]
+
+
+def test_which_event_a_record_is_stands_in_its_headers_or_in_a_structured_body() -> None:
+    def own(record: HandMade) -> raw_records.OwnPlace:
+        headers, at = raw_headers(record.headers), datetime(2026, 11, 24, tzinfo=UTC)
+        return raw_records.own_place(HeldRecord(FIRST, "", "", record.key, headers, record.value, at, "waiting", None))
+
+    structured = a_record(content__type=b"Application/CloudEvents+JSON; charset=utf-8")._replace(key=None)
+    assert own(a_record()) == ("JPY", 1)
+    assert own(a_record(ce_sequence=None)._replace(key=b"a\x00")) == (None, None)
+    assert own(a_record(ce_sequence=b"01")._replace(key=b"")) == (None, None)
+    assert own(structured._replace(value=b'{"subject":"VND","sequence":"3"}')) == ("VND", 3)
+    assert own(structured._replace(value=b'{"subject":"VND","sequence":3}', key=b"THB")) == ("THB", 3)
+    assert own(structured._replace(value=b'{"subject":7,"sequence":[]}')) == (None, None)
+    assert own(structured._replace(value=b"{")) == own(structured._replace(value=None)) == (None, None)
 
 
 async def test_an_edit_that_breaks_the_contract_is_refused_by_field(database: Database) -> None:

@@ -16,7 +16,7 @@ from common.exact_json import from_json, to_json
 from common.held import EventId, HeldRecord, RecordId
 from common.mending import taking_turns
 from common.message import Event
-from common.raw_records import RecordText, from_text, original_of, raw
+from common.raw_records import OwnPlace, RecordText, from_text, original_of, own_place, raw
 from common.transaction import Transaction
 
 AT_ONCE = 1000
@@ -66,7 +66,8 @@ async def retry_records(tx: Transaction, group: str, topic: str, cause: str, *, 
 async def edit_record(tx: Transaction, group: str, id_: RecordId, text: RecordText, *, actor: str, reason: str) -> audit.Entry:
     """Give a record another key, headers and body, and take it in as an event. The record as it came is kept.
 
-    Raises `Rejected` with what is wrong: a record is only changed into an event that keeps to its contract."""
+    Raises `Rejected` with what is wrong: a record is only changed into an event that keeps to its contract, and that has the key
+    and the sequence of the record, where those can be read."""
     why = checked_reason(reason)
     async with taking_turns(tx):
         record = await _waiting(tx, group, id_)
@@ -79,6 +80,7 @@ async def edit_record(tx: Transaction, group: str, id_: RecordId, text: RecordTe
                 ja="レコードの内容が変わっていません。そのまま試す場合は「もう一度読む」を使ってください。",
             )
         event = _read(mended)
+        _keeps_its_place(own_place(record), event)
         if faults := contract_faults(event.type, event.key, from_json(event.body)):
             raise Rejected(
                 "breaks-contract",
@@ -146,6 +148,23 @@ def _read(record: HeldRecord) -> Event:
             ja=f"まだイベントとして読めません。{words['ja']}何も変更していません。",
         )
     return found.events[0]
+
+
+def _keeps_its_place(own: OwnPlace, event: Event) -> None:
+    """Raises `Rejected` for an event that would take the place of another one."""
+    if own.key in (None, event.key) and own.sequence in (None, event.sequence):
+        return
+    en = [f"key “{own.key[:80]}”"] if own.key else []
+    ja = [f"キー「{own.key[:80]}」"] if own.key else []
+    if own.sequence:
+        en, ja = [*en, f"sequence {own.sequence}"], [*ja, f"sequence {own.sequence}"]
+    refuse(
+        "place-changed",
+        en=f"The record says which event it is ({', '.join(en)}), and an edit cannot change that: it would take the place of "
+        "another event. Nothing was changed.",
+        ja=f"どのイベントであるか（{'、'.join(ja)}）はレコードから読み取れるため、変えられません。変えると、別のイベントの番号を"
+        "取ってしまいます。何も変更していません。",
+    )
 
 
 async def _let_in(tx: Transaction, group: str, record: HeldRecord, event: Event) -> None:

@@ -31,7 +31,8 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[
 TRACE_BYTES = 55
 """The length of a `traceparent`; one that is not well formed begins a new trace where it is read."""
 
-_STRUCTURED = b"application/cloudevents+json"
+STRUCTURED = b"application/cloudevents+json"
+"""A content type that begins so: the attributes stand in the body, beside the data, and not in headers."""
 _BINARY_TYPES = (None, b"application/json", b"application/json; charset=utf-8")
 
 
@@ -102,7 +103,7 @@ def parse(record: Record) -> Event | Broken:
             raise _NoEvent("the body is too large, only its beginning is kept")
         headers = dict(record.headers)
         content_type = headers.get("content-type")
-        if content_type not in _BINARY_TYPES and content_type.lower().startswith(_STRUCTURED):
+        if content_type not in _BINARY_TYPES and content_type.lower().startswith(STRUCTURED):
             return _from_structured(record)
         return _from_binary(record, headers)
     except _NoEvent as error:
@@ -119,7 +120,7 @@ def _from_binary(record: Record, headers: dict[str, bytes | None]) -> Event:
     if headers.get("ce_specversion") != b"1.0":
         raise _NoEvent("not a CloudEvent: no header ce_specversion 1.0")
     sequence = headers.get("ce_sequence")
-    if sequence is None or not _is_sequence(sequence):
+    if sequence is None or not is_sequence(sequence):
         raise _NoEvent("header ce_sequence is missing or no whole number above 0")
     if record.key is None:
         raise _NoEvent("no key")
@@ -156,7 +157,7 @@ def _from_structured(record: Record) -> Event:
         if not isinstance(found.get(name), str):
             raise _NoEvent(f"attribute {name} is missing or no text")
     sequence, trace = str(found.get("sequence", "")).encode(), str(found.get("traceparent", "")).encode()
-    if not _is_sequence(sequence):
+    if not is_sequence(sequence):
         raise _NoEvent("attribute sequence is missing or no whole number above 0")
     if "data" not in found:
         raise _NoEvent("no data")
@@ -200,7 +201,8 @@ def _uuid(value: str) -> str:
     return value
 
 
-def _is_sequence(value: bytes) -> bool:
+def is_sequence(value: bytes) -> bool:
+    """A whole number above 0, as a sequence is written."""
     return value.isdigit() and len(value) <= _SEQUENCE_DIGITS and value[:1] != b"0"
 
 

@@ -6,8 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from common.exact_json import NotJson, from_json
 from common.held import HeldRecord
-from common.message import raw_headers
+from common.message import MAX_NAME, STRUCTURED, is_sequence, raw_headers
 
 _NOT_IN_TEXT = "\ufffd"
 
@@ -31,6 +32,13 @@ class RecordText(NamedTuple):
     body: str
 
 
+class OwnPlace(NamedTuple):
+    """Which event a record says that it is, as far as that can be read of it: None for what cannot."""
+
+    key: str | None
+    sequence: int | None
+
+
 def raw(record: HeldRecord) -> RawRecord:
     """The record as it is now, ready to be read again."""
     id_ = record.id
@@ -43,6 +51,31 @@ def headers_of(kept: bytes | None) -> list[tuple[str, bytes | None]]:
         return [(str(name), None if value is None else base64.b64decode(value)) for name, value in json.loads(kept or b"[]")]
     except (ValueError, TypeError, binascii.Error):
         return []
+
+
+def own_place(record: HeldRecord) -> OwnPlace:
+    """Key and sequence as the record itself has them, by the rules of `common.message.parse`."""
+    headers = dict(headers_of(record.headers))
+    key, sequence = record.key, headers.get("ce_sequence") or b""
+    if (headers.get("content-type") or b"").lower().startswith(STRUCTURED):
+        try:
+            found = from_json(record.body or b"")
+        except NotJson:
+            found = None
+        attributes = found if isinstance(found, dict) else {}
+        sequence = str(attributes.get("sequence", "")).encode("utf-8", "replace")
+        subject = attributes.get("subject")
+        if key is None and isinstance(subject, str):
+            key = subject.encode("utf-8", "replace")
+    return OwnPlace(_key(key), int(sequence) if is_sequence(sequence) else None)
+
+
+def _key(key: bytes | None) -> str | None:
+    try:
+        text = (key or b"").decode()
+    except UnicodeDecodeError:
+        return None
+    return text if 0 < len(text) <= MAX_NAME and "\x00" not in text else None
 
 
 def as_text(record: HeldRecord) -> RecordText:
