@@ -71,7 +71,9 @@ class Desk(Site):
 
     async def publish(self, *events: Event) -> None:
         """Put events into Kafka as their source would."""
-        async with AIOKafkaProducer(bootstrap_servers=self.broker.address) as producer:
+        async with AIOKafkaProducer(
+            bootstrap_servers=self.broker.address, compression_type="gzip", max_request_size=20_000_000
+        ) as producer:
             for event in events:
                 await producer.send_and_wait(event.topic, event.body, key=event.key.encode(), headers=to_headers(event))
 

@@ -124,6 +124,27 @@ async def test_a_form_of_another_site_is_refused(desk: Desk) -> None:
     assert row and row["reason"] == "poison"
 
 
+async def test_a_text_that_no_event_may_hold_is_told_to_be_too_large_and_is_edited_on_the_command_line(desk: Desk) -> None:
+    event = rate("CLP", "poison " + "x" * 1_000_000)
+    await desk.publish(event)
+    await desk.held("CLP")
+    sent = {"verb": "edit", "reason": "because", "body": "x" * 10_000_000}
+    for language, words in (
+        ("en", "larger than this page takes (900 kB)"),
+        ("ja", "このページで扱える大きさ（900 kB）を超えています"),
+    ):
+        cookies = {"musubi": desk.sessions[Role.OPERATOR], "musubi_lang": language}
+        async with httpx.AsyncClient(base_url=desk.origin, cookies=cookies, headers={"origin": desk.origin}) as caller:
+            page = await caller.get(event_path(event))
+            assert page.status_code == 200
+            assert words in page.text and "musubi parked edit" in page.text
+            assert 'name="body"' not in page.text
+            for name in ("event", "record"):
+                answer = await caller.post(desk.paths[name], data=sent)
+                assert answer.status_code == 413
+                assert words in answer.text
+
+
 # what is done on them -------------------------------------------------------------------------------------------------
 async def test_after_the_cure_an_event_is_retried_by_keyboard_alone_and_takes_effect(
     chromium_browser: Browser, desk: Desk

@@ -93,7 +93,7 @@ def to_facts(
 def refusal(error: ValidationError) -> Refusal:
     """The faults of one event in words, the first one's place as a JSON pointer."""
     problems = error.errors(include_url=False, include_input=False)
-    words = [f"{_pointer(problem['loc'])}: {problem['msg']}" for problem in problems[:_SHOWN]]
+    words = [f"{_pointer(problem['loc']) or '/'}: {problem['msg']}" for problem in problems[:_SHOWN]]
     if len(problems) > _SHOWN:
         words.append(f"and {len(problems) - _SHOWN} more")
     return Refusal(_pointer(problems[0]["loc"]), "; ".join(words)[:2000].replace("\x00", "�"))

@@ -3,13 +3,17 @@
 from dataclasses import dataclass, replace
 
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from common.auth import Principal
 from common.errors import Fault, NotFound, Rejected
+from common.message import MAX_BODY
 
 REASON_SLUGS = frozenset({"reason-missing", "reason-too-long", "reason-not-readable"})
 _FIELDS = 10
+_FIELD_BYTES = 2 * MAX_BODY
+"""Browsers send two bytes where a line ends, so that a text of very short lines may grow to twice its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +34,26 @@ class Tried:
 
 
 async def posted(request: Request) -> Tried:
-    """The form's fields; browsers end lines with CR LF, we with LF.
+    """The form's fields; browsers end lines with CR LF, we with LF. Raises `Rejected` where one is too large.
 
     The verb is a field, not a part of the address, so that a page that comes back with a refusal can be loaded like any other."""
-    form = await request.form(max_files=0, max_fields=_FIELDS)
+    try:
+        form = await request.form(max_files=0, max_fields=_FIELDS, max_part_size=_FIELD_BYTES)
+    except HTTPException as error:
+        if "maximum size" not in error.detail:
+            raise
+        raise Rejected("too-large", _TOO_LARGE) from None
 
     def text(name: str) -> str:
         value = form.get(name, "")
         return "" if isinstance(value, UploadFile) else value.replace("\r\n", "\n")
 
     return Tried(text("verb"), text("reason"), text("body"), text("key"), text("headers"))
+
+
+def fits_a_form(text: str) -> bool:
+    """Whether a text is small enough to be edited on a page."""
+    return len(text.encode("utf-8", "replace")) <= MAX_BODY
 
 
 def actor_of(mender: Principal) -> str:
@@ -52,3 +66,11 @@ def without_nul(value: str) -> str:
     if "\x00" in value:
         raise NotFound
     return value
+
+
+_TOO_LARGE = {
+    "en": "The text is larger than this page takes (900 kB). Nothing was changed. Larger ones are edited on the command line: "
+    "musubi parked edit.",
+    "ja": "このページで扱える大きさ（900 kB）を超えています。何も変更していません。これより大きいものは、"
+    "コマンド musubi parked edit で直してください。",
+}

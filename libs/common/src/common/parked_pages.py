@@ -23,7 +23,7 @@ from common.exact_json import NotJson, from_json
 from common.held import Cause, EventId, HeldEvent
 from common.json_shown import Piece, as_text, cut, laid_out
 from common.list_parameters import PageNumber
-from common.operators_forms import Tried, actor_of, posted, without_nul
+from common.operators_forms import Tried, actor_of, fits_a_form, posted, without_nul
 from common.permissions import Action
 from common.transaction import Transaction
 from common.web import SHARED_PAGES, Pages
@@ -211,13 +211,16 @@ def _body_of(event: HeldEvent) -> dict[str, Any]:
         return {
             "pieces": [Piece(text := event.event.body.decode("utf-8", "replace"), False)],
             "text": text,
+            "fits": fits_a_form(text),
             "faults": (),
             "original": None,
         }
     faults = contract_faults(event.event.type, event.event.key, value)
     wrong = {fault.pointer for fault in faults} or {event.pointer}
     original = as_text(from_json(event.original)) if event.original is not None else None
-    return {"pieces": cut(laid_out(value, wrong), MOST_SHOWN), "text": as_text(value), "faults": faults, "original": original}
+    text = as_text(value)
+    pieces = cut(laid_out(value, wrong), MOST_SHOWN)
+    return {"pieces": pieces, "text": text, "fits": fits_a_form(text), "faults": faults, "original": original}
 
 
 def _event_of(entry: Entry) -> EventId | None:

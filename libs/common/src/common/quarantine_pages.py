@@ -16,7 +16,7 @@ from common.broken_words import in_words
 from common.errors import NotFound, Rejected
 from common.held import RecordId
 from common.list_parameters import PageNumber
-from common.operators_forms import Tried, actor_of, posted, without_nul
+from common.operators_forms import Tried, actor_of, fits_a_form, posted, without_nul
 from common.permissions import Action
 from common.raw_records import RecordText
 from common.transaction import Transaction
@@ -125,8 +125,9 @@ def routes(service: "Service", act: Act, to_act: Callable[[Entry], Response], re
             acts = [*await audit.about(tx, subject), *await audit.about(tx, {"records": [list(which)]})]
             names = await audit.names_of(tx, {entry.actor for entry in acts})
         acts.sort(key=lambda entry: -entry.number)
+        text = raw_records.as_text(found)
         context = {
-            "record": found, "words": in_words(found.reason), "text": raw_records.as_text(found),
+            "record": found, "words": in_words(found.reason), "text": text, "fits": all(map(fits_a_form, text)),
             "whole_text": raw_records.is_whole_text(found),
             "headers": [(name, raw_records.shown(value)[0] if value is not None else None)
                         for name, value in raw_records.headers_of(found.headers)],
