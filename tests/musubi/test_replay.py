@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
+import signal
 import uuid
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,13 +25,14 @@ from common.service import Service
 from common.telemetry import Telemetry
 from musubi import cli
 from musubi.advice import CannotGoOn
-from musubi.replay import moment_of
+from musubi.replay import in_words, moment_of
 from tests.brokers import Broker
 from tests.chain import Chain, rows, running_chain
 from tests.common.hop import HANDLERS, NOTIFICATIONS, RATES, Seen, Source, looking_at, notification, rate, running_hop, until
 from tests.eventually import eventually
 from tests.facts import event_of
 from tests.mailbox import Mailbox
+from tests.musubi.machine import MUSUBI
 from tests.partner_events import city, company, need, offering
 
 ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
@@ -235,6 +239,41 @@ def test_times_are_moments_or_how_long_ago() -> None:
     assert moment_of("2026-11-24T10:00:00+09:00", now) == datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
     assert moment_of("90m", now) == datetime(2026, 11, 24, 1, 30, tzinfo=UTC)
     assert moment_of("now", now) == now
+
+
+async def test_an_interrupted_replay_says_that_nothing_was_done_yet(postgres: str) -> None:
+    asked = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1") as silent:
+        port = silent.sockets[0].getsockname()[1]
+        variables = {**os.environ, "MUSUBI_POSTGRES": postgres, "MUSUBI_KAFKA": f"127.0.0.1:{port}"}
+        asked_for = ("replay", "--group", "notify", "--from", "1h", "--to", "now", "--dry-run")
+        replaying = await asyncio.create_subprocess_exec(
+            MUSUBI, *asked_for, env=variables, stdout=PIPE, stderr=PIPE, start_new_session=True
+        )
+        async with asyncio.timeout(30):
+            await asked.wait()
+            replaying.send_signal(signal.SIGINT)
+            said, errors = await replaying.communicate()
+    assert (replaying.returncode, errors) == (130, b"")
+    assert said.decode() == "notify: interrupted while it looked for the events. None was handled, nothing was changed.\n"
+
+
+def test_an_interrupted_replay_says_what_was_done_and_what_was_not() -> None:
+    found = {
+        "group": "notify", "from": "a", "to": "b", "dry_run": False, "interrupted": True, "chosen": 900, "audit": 7, "hash": "00",
+        "handled": {"need.posted.v1": 400}, "announced": {}, "passed_over": {}, "failed": [],
+    }  # fmt: skip
+    said = "\n".join(in_words(found))
+    assert "400 events of 900 handled, and that stays; the others were not." in said
+    assert "number 7" in said
+    assert "interrupted after 400 of 900 events" in "\n".join(in_words({**found, "dry_run": True, "audit": None}))
 
 
 # the command, on the whole chain --------------------------------------------------------------------------------------

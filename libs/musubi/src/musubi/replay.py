@@ -5,6 +5,7 @@ import importlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from common.clock import rfc3339, utc_now
 from common.consumer import Consumer
 from common.errors import MusubiError
 from common.postgres import Database
-from common.replay import Asked, Replay, Report
+from common.replay import AT_ONCE, Asked, Replay, Report
 from common.replay_choice import Choice
 from common.settings import Settings
 from common.telemetry import Telemetry
@@ -33,6 +34,10 @@ _SHOWN = 20
 """So many failures are put into lines; all are in the JSON."""
 
 
+_INTERRUPTED = 130
+"""The exit code of what Ctrl-C ended."""
+
+
 class Options(NamedTuple):
     """What was asked for at the command line; `begin` and `end` as they were written."""
 
@@ -45,23 +50,35 @@ class Options(NamedTuple):
     reason: str = ""
 
 
+@dataclass
+class _Work:
+    """How far it is. `chosen` is None until all of the log is read."""
+
+    chosen: int | None = None
+    report: Report = field(default_factory=Report)
+    entry: audit.Entry | None = None
+    interrupted: bool = False
+
+
 def run(folder: Path, options: Options, *, as_json: bool) -> int:
-    """Returns 1 if the handler of an event failed."""
+    """Returns 1 if the handler of an event failed, 130 if it was interrupted."""
     now = utc_now()
     begin, end = moment_of(options.begin, now), moment_of(options.end, now)
     if begin >= end:
         raise CannotGoOn(f"--from {options.begin} is not before --to {options.end}.")
     (group,) = places.known([options.group])
-    reason = ""
+    reason, work = "", _Work()
     try:
         if not options.dry_run:
             reason = checked_reason(options.reason)
-        choice, report, entry = asyncio.run(_run(folder, options._replace(reason=reason), group, begin, end))
+        asyncio.run(_run(work, folder, options._replace(reason=reason), group, begin, end))
     except MusubiError as error:
         raise CannotGoOn(error.detail["en"]) from error
-    found = _as_json(options, begin, end, choice, report, entry)
+    except KeyboardInterrupt:
+        work.interrupted = True
+    found = _as_json(options, begin, end, work)
     print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(in_words(found)))
-    return 1 if report.failed else 0
+    return _INTERRUPTED if work.interrupted else 1 if work.report.failed else 0
 
 
 def moment_of(text: str, now: datetime) -> datetime:
@@ -79,9 +96,7 @@ def moment_of(text: str, now: datetime) -> datetime:
     raise CannotGoOn(f"{text} is no time. Write it like 2026-11-24T10:00:00Z (with its zone), or how long ago: 30m, 2h, 3d, now.")
 
 
-async def _run(
-    folder: Path, options: Options, group: str, begin: datetime, end: datetime
-) -> tuple[Choice, Report, audit.Entry | None]:
+async def _run(work: "_Work", folder: Path, options: Options, group: str, begin: datetime, end: datetime) -> None:
     kafka, dsn = places.kafka(folder), places.databases(folder)[group]
     app = _application(group, dsn, kafka)
     consumer: Consumer | None = app.state.service.consumer
@@ -93,11 +108,11 @@ async def _run(
     async with places.using(consumer.database) as database, kafka_log.opened(kafka.address) as log:
         asked = Asked(topics, begin, end, options.key, by_event_time=bool(kafka.incarnation))
         choice = await replay.look(log, consumer, asked)
-        entry = None
         if len(choice) and not options.dry_run:
-            entry = await _write_down(database, options, asked, choice)
-        report = await Replay(log, consumer, choice, dry_run=options.dry_run).run()
-    return choice, report, entry
+            work.entry = await _write_down(database, options, asked, choice)
+        replaying = Replay(log, consumer, choice, dry_run=options.dry_run)
+        work.chosen, work.report = len(choice), replaying.report
+        await replaying.run()
 
 
 def _application(group: str, dsn: str, kafka: places.Kafka) -> FastAPI:
@@ -125,15 +140,15 @@ async def _write_down(database: Database, options: Options, asked: Asked, choice
         return await audit.append(tx, actor=places.actor(), action="replay", subject=subject, reason=options.reason)
 
 
-def _as_json(
-    options: Options, begin: datetime, end: datetime, choice: Choice, report: Report, entry: audit.Entry | None
-) -> dict[str, Any]:
+def _as_json(options: Options, begin: datetime, end: datetime, work: "_Work") -> dict[str, Any]:
+    report, entry = work.report, work.entry
     return {
         "group": options.group,
         "from": rfc3339(begin),
         "to": rfc3339(end),
         "dry_run": options.dry_run,
-        "chosen": len(choice),
+        "interrupted": work.interrupted,
+        "chosen": work.chosen,
         "handled": dict(sorted(report.handled.items())),
         "announced": dict(sorted(report.announced.items())),
         "passed_over": {str(why): amount for why, amount in sorted(report.passed_over.items())},
@@ -145,6 +160,8 @@ def _as_json(
 def in_words(found: Mapping[str, Any]) -> list[str]:
     """Lines for people."""
     would = "would be " if found["dry_run"] else ""
+    if found["chosen"] is None:
+        return [f"{found['group']}: interrupted while it looked for the events. None was handled, nothing was changed."]
     lines = [f"{found['group']}: {counted(found['chosen'], 'event')} of {found['from']} to {found['to']} to be handled again"]
     rows = [(f"{would}handled", name, amount) for name, amount in found["handled"].items()]
     rows += [(f"{would}announced", name, amount) for name, amount in found["announced"].items()]
@@ -157,8 +174,20 @@ def in_words(found: Mapping[str, Any]) -> list[str]:
         lines.append(printable(f"failed: {one['topic']}:{one['key']}:{one['sequence']}{place}: {one['error']}"))
     if len(found["failed"]) > _SHOWN:
         lines.append(f"… and {len(found['failed']) - _SHOWN} more; --json has all.")
+    if found["interrupted"]:
+        lines.append(_interrupted(found))
     if found["dry_run"]:
         lines.append("This was a dry run: everything was rolled back.")
     elif found["audit"]:
         lines.append(f"Audit of {found['group']}: number {found['audit']}, hash {found['hash']}.")
     return lines
+
+
+def _interrupted(found: Mapping[str, Any]) -> str:
+    handled = sum(found["handled"].values())
+    if found["dry_run"]:
+        return f"It was interrupted after {handled} of {counted(found['chosen'], 'event')}."
+    return (
+        f"It was interrupted: {counted(handled, 'event')} of {found['chosen']} handled, and that stays; the others were not. "
+        f"Up to {AT_ONCE} more may be handled if they were being stored at that very moment. Run it again for all of them."
+    )
