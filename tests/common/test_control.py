@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from common.broker import Broker as KafkaAddress
@@ -101,7 +102,7 @@ async def test_where_the_topics_are_missing_nothing_is_heard_and_nothing_fails()
         broker.stop()
 
 
-async def test_nonsense_on_the_control_topics_is_passed_over() -> None:
+async def test_nonsense_on_the_control_topics_is_passed_over_and_told_once(capfd: pytest.CaptureFixture[str]) -> None:
     broker = EmbeddedBroker.with_topics((topic.name, topic.partitions) for topic in ALL_TOPICS)
     ears = Ears()
     try:
@@ -127,6 +128,7 @@ async def test_nonsense_on_the_control_topics_is_passed_over() -> None:
             await told.report(READ)
             await told.ask(MINE)
             await until(lambda: ears.progress == [READ] and ears.calls == [MINE])
+        assert capfd.readouterr().err.count("no control word") == 1
     finally:
         broker.stop()
 

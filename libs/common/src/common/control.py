@@ -25,6 +25,8 @@ _AGAIN_SECONDS = 1.0
 _TOPICS_MISSING_SECONDS = 15.0
 _STUCK_SECONDS = 60.0
 """Groups speak every few seconds; if nothing is heard for so long, the client may be the one that hangs: a new one."""
+_COMPLAIN_EVERY = 60.0
+"""Seconds between two warnings about what is no word."""
 _WORDS_BEFORE = 100
 """So many of the last words are heard at the start, for what was said while we were away."""
 _HIGHEST_PARTITION, _HIGHEST_OFFSET, _HIGHEST_SEQUENCE = 2**31 - 1, 2**63 - 1, 10**18 - 1
@@ -70,6 +72,8 @@ class Control:
         self._silent_until = 0.0
         self._life = ""
         self._next: dict[TopicPartition, int] = {}
+        self._nonsense = 0
+        self._complain_from = 0.0
 
     # saying ----------------------------------------------------------------------------------------------------------
     async def report(self, progress: Progress) -> None:
@@ -177,7 +181,17 @@ class Control:
             elif word["topic"] in self._own:
                 self._sender.asked(_resend(word))
         except Exception as error:  # noqa: BLE001  anybody may write there, and what it says has no business in the log
-            self._told.log.warning("no control word", extra={"topic": topic, "error": type(error).__name__})
+            self._complain(topic, error)
+
+    def _complain(self, topic: str, error: Exception) -> None:
+        """At most once a minute, with how many there were: anybody can write there faster than a log is read."""
+        self._nonsense += 1
+        now = time.monotonic()
+        if now >= self._complain_from:
+            self._complain_from = now + _COMPLAIN_EVERY
+            extra = {"topic": topic, "error": type(error).__name__, "since_last_told": self._nonsense}
+            self._told.log.warning("no control word", extra=extra)
+            self._nonsense = 0
 
 
 def _progress(word: Any) -> Progress:
