@@ -314,3 +314,16 @@ async def _opened(page: Page, desk: Desk) -> bool:
         return False
     await link.click()
     return True
+
+
+async def test_before_an_edit_it_is_said_what_it_means_to_write_a_place_that_the_record_does_not_say(
+    chromium_browser: Browser, desk: Desk
+) -> None:
+    async with looking(chromium_browser, desk, "en", Role.OPERATOR) as seen:
+        await seen.open(desk.paths["record"])
+        assert "Its key and its sequence (1) say which event it is, and cannot be changed." in await seen.page.inner_text("#edit")
+        await seen.open(desk.paths["hostile record"])
+        words = await seen.page.inner_text("#edit")
+        assert "The sequence cannot be read from the record; its key cannot be changed." in words
+        assert "Ask the source first" in words
+        assert "The same is true of every event of the key with a lower sequence." in words

@@ -128,6 +128,7 @@ def routes(service: "Service", act: Act, to_act: Callable[[Entry], Response], re
         text = raw_records.as_text(found)
         context = {
             "record": found, "words": in_words(found.reason), "text": text, "fits": all(map(fits_a_form, text)),
+            "own": raw_records.own_place(found), "dense": held.is_dense(found.id.topic),
             "whole_text": raw_records.is_whole_text(found),
             "headers": [(name, raw_records.shown(value)[0] if value is not None else None)
                         for name, value in raw_records.headers_of(found.headers)],
