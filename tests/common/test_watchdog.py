@@ -1,8 +1,12 @@
 """A process that hangs ends itself and says where it hung; one that is idle, or was stopped, goes on."""
 
+import asyncio
 import os
+import signal
 import subprocess
 import sys
+import time
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 from common.standstill import Standstill
@@ -23,6 +27,33 @@ async def hang_in_a_handler():
         time.sleep(60)
 
 asyncio.run(hang_in_a_handler())
+"""
+
+HANGS_IN_C = """
+import asyncio, re
+from common.telemetry import Telemetry
+from common.watchdog import Watchdog
+
+async def hang_in_a_handler():
+    async with Watchdog(1, Telemetry("another")).watching(), Watchdog(1, Telemetry("hop")).watching():
+        await asyncio.sleep(0.1)
+        re.match("(a+)+$", 60 * "a" + "b")
+
+asyncio.run(hang_in_a_handler())
+"""
+"""No other thread runs while the expression is searched for."""
+
+STANDS_BY = """
+import asyncio, sys
+from common.telemetry import Telemetry
+from common.watchdog import Watchdog
+
+async def stand_by():
+    async with Watchdog(1, Telemetry("hop")).watching():
+        print("ready", flush=True)
+        print(await asyncio.to_thread(sys.stdin.readline), flush=True)
+
+asyncio.run(stand_by())
 """
 
 HOUSE_THAT_HANGS = """
@@ -63,6 +94,24 @@ def test_a_process_whose_event_loop_hangs_ends_with_70_and_writes_down_where_it_
     assert ended.returncode == EXIT_CODE
     assert "has not answered" in ended.stderr
     assert "hang_in_a_handler" in ended.stderr
+
+
+def test_a_hang_in_which_no_python_code_runs_is_ended_by_the_system() -> None:
+    ended = _python(HANGS_IN_C)
+    assert ended.returncode == -signal.SIGVTALRM
+    assert "hang_in_a_handler" in ended.stderr
+
+
+async def test_a_process_that_was_stopped_for_longer_than_that_goes_on() -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", STANDS_BY, cwd=ROOT, stdin=PIPE, stdout=PIPE)
+    assert process.stdin and process.stdout
+    assert await process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGSTOP)
+    goes_on_at = time.monotonic() + 8  # by the clock, 7 s would have been too long
+    await until(lambda: time.monotonic() > goes_on_at)
+    process.send_signal(signal.SIGCONT)
+    said, _ = await process.communicate(b"I am back")
+    assert (process.returncode, said) == (0, b"I am back\n")
 
 
 def test_after_such_an_end_everything_starts_again_in_the_same_folder(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Ends a process that hangs, so that whoever supervises it starts a new one. Before, it writes down where every thread was.
 
 A thread asks the event loop for a sign of life every second. Time in which the whole process stood still (a stopped process, a
-machine asleep) does not count, and a loop that has nothing to do answers at once.
+machine asleep) does not count, and a loop that has nothing to do answers at once. Where the thread itself cannot run, because a
+call into C holds the interpreter's lock, `common.last_resort` ends the process.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from common.last_resort import LAST_RESORT
 from common.telemetry import Telemetry
 
 EXIT_CODE = 70
@@ -46,6 +48,7 @@ class Watchdog:
     def __init__(self, seconds: float, told: Telemetry, *, end: Callable[[int], None] = os._exit) -> None:
         """`seconds` without an answer of the event loop are too many; with 0 it only logs what others ask it to end for."""
         self._seconds = seconds
+        self._last_resort_seconds = 2 * seconds + 5 * _TICK  # not before the thread had its chance
         self._told = told
         self._end = end
         self._answered = threading.Event()
@@ -61,11 +64,13 @@ class Watchdog:
         loop = asyncio.get_running_loop()
         self._answered.set()
         self._over.clear()
+        LAST_RESORT.begin(self._last_resort_seconds)
         threading.Thread(target=self._watch, args=(loop,), name=f"{self._told.service} watchdog", daemon=True).start()
         try:
             yield
         finally:
             self._over.set()
+            LAST_RESORT.end()
 
     def give_up(self, reason: str) -> None:
         """End the process now, because only a new one may help."""
@@ -78,6 +83,7 @@ class Watchdog:
         patience = Patience(self._seconds)
         while not self._over.wait(_TICK):
             self.looks += 1
+            LAST_RESORT.put_off(self._last_resort_seconds)
             answered = self._answered.is_set()
             if patience.ends(time.monotonic(), answered=answered):
                 self._end_process(f"the event loop has not answered for {patience.silent:.0f} s")
