@@ -117,6 +117,8 @@ async def test_what_is_held_is_listed_by_cause_with_counts_and_then_one_by_one(
     assert line.split()[:5] == [found["cause"], "needs.needs", "poison", "/deadline", "2"]
     one_by_one = operator.does("parked", "list", "--cause", found["cause"])
     assert "needs.needs:listed-1:1" in one_by_one and "needs.needs:listed-2:1" in one_by_one
+    by_place = operator.sees("parked", "list", "--cause", "/deadline", "--service", "matching")["services"][0]["events"]
+    assert [event["name"] for event in by_place] == ["needs.needs:listed-1:1", "needs.needs:listed-2:1"]
     assert "needs: nothing is held" in operator.does("parked", "list")
 
 
@@ -146,6 +148,8 @@ async def test_an_edited_event_takes_effect_and_the_original_is_kept(
     name, why = "needs.needs:edited:1", ("--reason", "the city wrote -5 for 5")
     said = operator.does("parked", "edit", "matching", name, *why, code=1, EDITOR="sed -i s/-5,/-6,/")
     assert "/quantity" in said and said.count("\n") == 1
+    broken = operator.does("parked", "edit", "matching", name, *why, "--file", "-", code=1, text="{")
+    assert broken.count("JSON") == 1, broken
     kept = Path(next(word for word in said.split() if "musubi-edited-" in word).rstrip(";"))
     replaced(kept, '"quantity": -6', '"quantity": 5')
     said = operator.does("parked", "edit", "matching", name, *why, "--file", str(kept))
@@ -300,6 +304,15 @@ def test_names_lead_back_to_what_they_name() -> None:
     assert one != other and len(one) == 8
     with pytest.raises(CannotGoOn):
         held_names.read("needs.needs")
+
+
+def test_a_cause_may_be_named_by_what_the_list_shows_if_that_is_one_cause_only() -> None:
+    shown = [("11111111", "/country"), ("22222222", "/unit"), ("33333333", "/unit"), ("22222222", "/unit"), ("44444444", "")]
+    assert held_names.meant("/country", shown) == "11111111"
+    assert held_names.meant("22222222", shown) == "22222222"
+    assert held_names.meant("/nothing", shown) == "/nothing"
+    with pytest.raises(CannotGoOn, match="22222222, 33333333"):
+        held_names.meant("/unit", shown)
 
 
 def test_a_record_in_parts_is_put_together_again() -> None:

@@ -1,9 +1,9 @@
 """Ends a process in which no Python code runs any more, not even the watchdog's: a call into C that computes for ever and never
 lets go of the interpreter's lock.
 
-The system's timer of the process's own computing time is wound up at every look of a watchdog. Where it runs out, the handler of
-`faulthandler`, which needs no lock, writes down where every thread was, and the signal SIGVTALRM ends the process. Computing time,
-because a process that is stopped or idle spends none; by the clock, time would be up the moment a stopped process goes on. The
+At every look a watchdog winds up the system's timer of the process's own computing time. Where it runs out, the handler of
+`faulthandler`, which needs no lock, writes down where every thread was, and the signal SIGVTALRM ends the process. It is not the
+clock's time, which would be up the moment a stopped process goes on; a process that is stopped or idle does not compute. The
 price: a call that holds the lock and only waits is not noticed.
 """
 

@@ -180,7 +180,7 @@ async def _held(tx: Transaction, group: str, id_: EventId) -> HeldEvent:
     if event.over:
         refuse(
             "skipped-already",
-            en="This event has been skipped already; the audit below says by whom and why.",
+            en="This event has been skipped already; its audit says by whom and why.",
             ja="このイベントは既に捨てられています。誰がなぜ捨てたかは、監査記録にあります。",
         )
     return event

@@ -131,7 +131,7 @@ async def _waiting(tx: Transaction, group: str, id_: RecordId) -> HeldRecord:
     if record.state != "waiting":
         refuse(
             "decided-already",
-            en="Somebody has decided on this record already; the audit below says who and why.",
+            en="Somebody has decided on this record already; its audit says who and why.",
             ja="このレコードは既に処理されています。誰がなぜ行ったかは、監査記録にあります。",
         )
     return record

@@ -6,6 +6,7 @@ last part eight characters or none are enough where they leave no doubt. A cause
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from common.held import Cause, EventId, RecordCause, RecordId
@@ -45,6 +46,21 @@ def of_cause(cause: Cause | RecordCause) -> str:
     """The name of a cause: the same as long as anything is held for it."""
     said = ("event", *cause) if isinstance(cause, Cause) else ("record", cause.topic, cause.cause)
     return hashlib.sha256("\n".join(said).encode("utf-8", "surrogatepass")).hexdigest()[:_SHORT]
+
+
+def meant(name: str, causes: Iterable[tuple[str, str]]) -> str:
+    """The cause's name: the one that was given, or the one of the only cause of which the list shows this under "where or what".
+
+    `causes` are names, each with what the list shows. Raises `CannotGoOn` where there are several such."""
+    shown = list(causes)
+    found = sorted({short for short, what in shown if what == name})
+    if not found or any(short == name for short, _ in shown):
+        return name
+    if len(found) > 1:
+        raise CannotGoOn(
+            f"{name} stands for several causes: {', '.join(found)}. `musubi parked list` tells them apart; name one."
+        )
+    return found[0]
 
 
 def read(name: str) -> EventId | RecordName:

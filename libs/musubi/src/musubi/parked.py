@@ -26,7 +26,12 @@ Verb = Callable[..., Awaitable[audit.Entry]]
 
 def list_(folder: Path, services: Sequence[str], cause: str | None, *, as_json: bool) -> int:
     """`musubi parked list`: by cause with counts; of one cause its events and records."""
-    found = asyncio.run(held_lists.of_services(places.databases(folder), places.known(services), cause))
+    databases, names = places.databases(folder), places.known(services)
+    if cause:
+        held_now = asyncio.run(held_lists.of_services(databases, names, None))
+        rows = [row for one in held_now for row in (*one["events"], *one["records"])]
+        cause = held_names.meant(cause, ((row["cause"], row["what"]) for row in rows))
+    found = asyncio.run(held_lists.of_services(databases, names, cause))
     if cause and not any(one["events"] or one["records"] for one in found):
         raise CannotGoOn(f"Nothing is held for the cause {cause} any more. `musubi parked list` shows what there is.")
     if as_json:
@@ -151,8 +156,9 @@ def _in_words() -> Iterator[None]:
         raise CannotGoOn("Nothing of that name is held. `musubi parked list` shows what there is.") from None
     except MusubiError as error:
         said = error.detail.get(language) or error.detail["en"]
-        faults = [f"{fault.pointer or '/'}: {fault.detail.get(language) or fault.detail['en']}" for fault in error.faults]
-        raise CannotGoOn(printable(" ".join([said, *faults]))) from None  # it may repeat what the record says
+        faults = [(fault.pointer or "/", fault.detail.get(language) or fault.detail["en"]) for fault in error.faults]
+        more = [f"{place}: {words}" for place, words in faults if words != said]  # one fault may be all that there is to say
+        raise CannotGoOn(printable(" ".join([said, *more]))) from None  # it may repeat what the record says
 
 
 async def _find(tx: Transaction, service: str, name: str) -> HeldEvent | HeldRecord:
@@ -177,12 +183,10 @@ def _in_full(id_: RecordId) -> str:
 
 
 async def _find_cause(tx: Transaction, service: str, name: str) -> Cause | RecordCause:
-    for row in await held.causes(tx, service):
-        if held_names.of_cause(row.cause) == name:
-            return row.cause
-    for cause in await held.record_causes(tx, service):
-        if held_names.of_cause(cause) == name:
-            return cause
+    causes = [*(row.cause for row in await held.causes(tx, service)), *await held.record_causes(tx, service)]
+    by_name = {held_names.of_cause(cause): cause for cause in causes}
+    if found := by_name.get(held_names.meant(name, ((short, cause.cause) for short, cause in by_name.items()))):
+        return found
     raise CannotGoOn(f"Nothing is held in {service} for the cause {name}. `musubi parked list` shows the causes.")
 
 
