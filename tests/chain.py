@@ -96,12 +96,12 @@ def free_socket() -> socket.socket:
 
 
 def settings_for(dsn: str, broker: Broker, origin: str, mailbox: Mailbox | None = None, **others: Any) -> NotifySettings:
-    """The settings of all services of one chain."""
+    """The settings of all services of one chain. No watchdog: a chain that several tests share stands still between them."""
     if mailbox:
         others |= {"smtp_host": mailbox.host, "smtp_port": mailbox.port}
     return NotifySettings(
         postgres=dsn, kafka=broker.address, incarnation=broker.incarnation, public_origin=origin,
-        local_sign_in=True, trace_sampling=1.0, log_level="WARNING", migrate=True, **others,
+        local_sign_in=True, trace_sampling=1.0, log_level="WARNING", migrate=True, watchdog=0, **others,
     )  # fmt: skip
 
 
