@@ -135,7 +135,7 @@ async def running_desk(dsn: str, broker: Broker) -> AsyncIterator[Desk]:
     origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
     settings = Settings(
         postgres=dsn, kafka=broker.address, incarnation=broker.incarnation, public_origin=origin,
-        local_sign_in=True, migrate=True, log_level="ERROR",
+        local_sign_in=True, migrate=True, log_level="ERROR", watchdog=0,  # between tests its loop stands still
     )  # fmt: skip
     service = Service(SERVICE, settings, migrations=MIGRATIONS, telemetry=Telemetry(SERVICE, log_level="CRITICAL"))
     service.on_events({ExchangeRatePublished: record_rates, NotificationIssued: record_notifications})
