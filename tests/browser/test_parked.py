@@ -18,7 +18,7 @@ from musubi.embedded_kafka import EmbeddedBroker
 from musubi.embedded_postgres import EmbeddedPostgres
 from musubi.topics import ALL_TOPICS
 from tests.brokers import Broker
-from tests.browser.desk import HOSTILE, Desk, event_path, notification, rate, running_desk
+from tests.browser.desk import HOSTILE, SERVICE, Desk, event_path, notification, rate, running_desk
 from tests.browser.looking import looking
 from tests.browser.site import fresh_database
 from tests.browser.test_acknowledging import reach_by_tab
@@ -170,6 +170,10 @@ async def test_after_the_cure_an_event_is_retried_by_keyboard_alone_and_takes_ef
         await seen.open(event_path(event))
         assert "not held any more" in await page.inner_text("main")
         assert "the handler was mended" in await page.inner_text("main")
+        await page.set_viewport_size({"width": 1280, "height": 800})
+        await seen.open(f"/{SERVICE}/parked")
+        (cell, *_) = await page.locator("td.by span").all()
+        assert await cell.evaluate("cell => cell.getClientRects().length") == 1, "who did it is broken in two"
 
 
 async def test_an_edited_event_takes_effect_with_the_new_body_without_a_script_and_the_original_is_kept(
