@@ -126,6 +126,11 @@ class SimulatedWorld:
             self.broker.cut(part, max(0, self.broker.ends[part] - lost))
             self.unnoticed.add(part)
 
+    def repeat_one(self, part: Partition, which: int) -> None:
+        """A record comes a second time. That it fills, unseen, what the log has just lost is more than is promised."""
+        if part not in self.unnoticed:
+            self.broker.repeat_one(part, which)
+
     def lose_one(self, part: Partition, which: int) -> None:
         """The log loses a record that no reader has passed in vain: its key is noted."""
         if event := self.broker.lose_one(part, which):

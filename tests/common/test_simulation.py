@@ -142,7 +142,7 @@ class Machine(RuleBasedStateMachine):
     def something_happens_to_the_broker(self, part: Partition, which: int, what: str) -> None:
         match what:
             case "repeat":
-                self.broker.repeat_one(part, which)
+                self.world.repeat_one(part, which)
             case "swap":
                 self.broker.swap_last_two(part, self.world.unread_from(part))
             case _:

@@ -79,8 +79,11 @@ BUGS: Mapping[str, Bug] = {
         (("common.decoding:decode", taking_in.drops_the_broken),),
     ),
     "offset-of-another-life": Bug(
-        "Offsets of a broker's earlier life are used in its next one.",
-        (("common.cursors:claim", taking_in.claims_without_life),),
+        "Offsets of a broker's earlier life are used in its next one, and a reader that stands beyond the end stays there.",
+        (
+            ("common.cursors:claim", taking_in.claims_without_life),
+            ("common.subscription:Subscription._rewind", taking_in.never_back),  # either alone is healed by the other
+        ),
     ),
     "shorter-log-unnoticed": Bug(
         "A reader that stands beyond the end of a log stays there, and the relay is content with what lies before it.",
