@@ -7,7 +7,7 @@ every call has a deadline; past it the producer is thrown away *with its sender 
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -53,26 +53,26 @@ class Publisher:
         """Return when every event is acknowledged by the broker, and where each partition's requests lie, in order.
 
         Raises what aiokafka raises, `TimeoutError`, `NoTopic` or `PlaceUnknown`."""
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await self._send(self._producer or await self._open(), events)
-        except NoTopic:
-            raise
-        except BaseException:
-            await self.close()
-            raise
+        async with self._producing() as producer:
+            return await self._send(producer, events)
 
     async def places(self, events: Sequence[Event]) -> list[Partition]:
         """The partition that each event will go to; raises as above."""
+        async with self._producing() as producer:
+            counts = await _partitions(producer, events)
+        return [Partition(event.topic, partition_of(event.key, counts[event.topic])) for event in events]
+
+    @contextlib.asynccontextmanager
+    async def _producing(self) -> AsyncIterator[AIOKafkaProducer]:
+        """The producer, for as long as the deadline lets; thrown away if anything goes wrong but a missing topic."""
         try:
             async with asyncio.timeout(self._deadline):
-                counts = await _partitions(self._producer or await self._open(), events)
+                yield self._producer or await self._open()
         except NoTopic:
             raise
         except BaseException:
             await self.close()
             raise
-        return [Partition(event.topic, partition_of(event.key, counts[event.topic])) for event in events]
 
     async def _open(self) -> AIOKafkaProducer:
         self._producer = AIOKafkaProducer(
