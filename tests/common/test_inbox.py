@@ -1,26 +1,15 @@
 """What partners send: a repeat gets the same answer, other content under the same id is refused, older news is recognised."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 
 import pytest
 
-from common import inbox, migrate
+from common import inbox
 from common.inbox import Receipt
 from common.postgres import Database
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-async def database(postgres: str) -> AsyncIterator[Database]:
-    await migrate.apply(postgres, "needs", {"messaging": files("common") / "migrations" / "messaging"})
-    database = Database(postgres, "needs")
-    await database.open()
-    yield database
-    await database.close()
 
 
 async def test_the_same_event_again_gets_the_same_answer(database: Database) -> None:
