@@ -25,7 +25,7 @@ class Relay:
     """There while it believes to lead."""
     batches: Sequence[int] = ()
     events: Sequence[Event] = ()
-    todo: list[Event] = field(default_factory=list)
+    unwritten: list[Event] = field(default_factory=list)
     written: dict[Partition, list[Written]] = field(default_factory=dict)
     publishing: bool = False
 
@@ -78,7 +78,7 @@ class SimulatedSource:
             replace(
                 relay,
                 sending=relay.sending and copy_of(relay.sending),
-                todo=relay.todo.copy(),
+                unwritten=relay.unwritten.copy(),
                 written={part: requests.copy() for part, requests in relay.written.items()},
             )
             for relay in self.relays
@@ -122,7 +122,7 @@ class SimulatedSource:
         relay = self.relays[which]
         if relay.sending is None:
             return self.take_lead(which)
-        if relay.todo:
+        if relay.unwritten:
             self.write(which, amount)
         elif not self.still_leads(which):
             self.relays[which] = Relay()  # its session is gone, whatever it asks of it fails, and it starts again
@@ -189,7 +189,7 @@ class SimulatedSource:
             relay.events = self.load(relay.batches)
         else:
             return False
-        relay.todo, relay.written, relay.publishing = list(relay.events), {}, True
+        relay.unwritten, relay.written, relay.publishing = list(relay.events), {}, True
         return True
 
     def found(self, wish: Wish) -> list[Event]:
@@ -205,9 +205,9 @@ class SimulatedSource:
     def write(self, which: int, amount: int) -> None:
         """One request of up to `amount` events reaches the broker."""
         relay = self.relays[which]
-        part = self.partition_of[relay.todo[0][:2]]
-        mine = [event for event in relay.todo if self.partition_of[event[:2]] == part][:amount]
-        relay.todo = [event for event in relay.todo if event not in mine]
+        part = self.partition_of[relay.unwritten[0][:2]]
+        mine = [event for event in relay.unwritten if self.partition_of[event[:2]] == part][:amount]
+        relay.unwritten = [event for event in relay.unwritten if event not in mine]
         written = self.broker.append(part, mine, stray=not self.still_leads(which))
         relay.written.setdefault(part, []).append(written)
 
@@ -216,7 +216,7 @@ class SimulatedSource:
         assert relay.sending is not None
         outcome: Outcome = relay.sending.acknowledged(relay.written)
         if outcome.wanting and not outcome.everything:
-            relay.todo = [event for event in relay.events if self.partition_of[event[:2]] in outcome.wanting]
+            relay.unwritten = [event for event in relay.events if self.partition_of[event[:2]] in outcome.wanting]
             relay.written = {}
             return
         if outcome.everything:

@@ -86,7 +86,7 @@ class SimulatedWorld:
     def relay(self, which: int, amount: int) -> bool:
         """A relay takes its next step."""
         asked, relay = self.source.asked, self.source.relays[which]
-        if relay.todo and not self.source.still_leads(which) and self.unnoticed:
+        if relay.unwritten and not self.source.still_leads(which) and self.unnoticed:
             self.source.crash(which)  # a zombie that fills what was lost, unseen, is more than is promised
         moved = self.source.step(which, amount)
         if self.source.asked > asked:

@@ -121,7 +121,7 @@ class Machine(RuleBasedStateMachine):
         self.world.announce(others)
         which = 0 if self.source.leader is None else self.source.leader
         for _ in range(10):
-            if self.source.relays[which].publishing and not self.source.relays[which].todo:
+            if self.source.relays[which].publishing and not self.source.relays[which].unwritten:
                 break
             self.world.relay(which, 100)
         if read:
@@ -284,7 +284,7 @@ def test_a_compacted_log_is_no_full_copy_once_a_zombie_wrote_an_old_version_last
     that is older than its compaction lag. Readers that are there have the newer version, and drop the old one."""
     world, where, part = SimulatedWorld(), (STATE, "x"), Partition(STATE, 0)
     world.announce([where])
-    while not world.source.relays[0].todo:
+    while not world.source.relays[0].unwritten:
         world.relay(0, 100)
     world.end_of_a_relay(0, paused=True)
     world.announce([where])
@@ -308,7 +308,7 @@ def test_what_was_sent_to_who_missed_it_and_then_lost_hides_nothing_from_that_re
     world.announce([lane])
     world.work_a_round()
     world.broker.wishes.append(Wish(*lane, 1, 1))
-    while not world.source.relays[0].publishing or world.source.relays[0].todo:
+    while not world.source.relays[0].publishing or world.source.relays[0].unwritten:
         world.relay(0, 100)
     world.group.fetch(0, part, 100)
     world.group.begin(0, part, 100)

@@ -176,13 +176,13 @@ def of_sending(sending: Sending | None) -> object:
 
 
 def of_relay(relay: Relay, *, leads: bool) -> object:
-    todo = tuple(map(of_event, relay.todo))
+    unwritten = tuple(map(of_event, relay.unwritten))
     if not leads:
-        return leads, relay.sending is not None, todo
+        return leads, relay.sending is not None, unwritten
     if not relay.publishing:
         return (leads,)
     written = tuple((part, tuple(requests)) for part, requests in sorted(relay.written.items()))
-    return leads, of_sending(relay.sending), tuple(relay.batches), todo, written
+    return leads, of_sending(relay.sending), tuple(relay.batches), unwritten, written
 
 
 def of_member(member: Member, part: Partition, newest: int) -> object:
