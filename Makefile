@@ -36,9 +36,9 @@ test: setup                ## all tests; says at the end what was skipped and wh
 	@$(RUN)/pytest $(TESTS)
 
 # MINUTES under faults; healing and judging come on top. SEED repeats what was done, not when the machine did it.
-MINUTES ?= 85
+MINUTES ?= 65
 FAULTS = .faults
-faults: setup              ## the long campaign of faults (about 100 minutes); writes docs/reliability-report.md
+faults: setup              ## the long campaign of faults (about 80 minutes); writes docs/reliability-report.md
 	@mkdir -p $(FAULTS)
 	@found=0; $(RUN)/python -m tests.faults.campaign --minutes $(MINUTES) $(SEED:%=--seed %) \
 	  --folder $(FAULTS) --report $(FAULTS)/campaign.json || found=1; \

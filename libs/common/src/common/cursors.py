@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from common import arrays
 from common.gate import Lane, LaneKey, Move
 from common.message import Partition
 from common.transaction import Transaction
@@ -95,13 +96,13 @@ async def advance(tx: Transaction, group: str, wanted: Mapping[LaneKey, Move]) -
         row = await tx.fetchrow(
             """with moved as (
                 insert into inbox_cursor as mine (grp, topic, key, before, last)
-                select $1, $2, * from unnest($3::text[], $4::bigint[], $5::bigint[]) as x(key, before, last)
+                select $1, $2, * from unnest($3::text::text[], $4::text::bigint[], $5::text::bigint[]) as x(key, before, last)
                 where before = 0 or exists (select from inbox_cursor c where c.grp = $1 and c.topic = $2 and c.key = x.key)
                 on conflict (key, topic, grp) do update set before = excluded.before, last = excluded.last
                 where mine.last = excluded.before
                 returning key
             ) select count(*) as amount, case when count(*) < $6 then array_agg(key) end as keys from moved""",
-            group, topic, *map(list, zip(*rows, strict=True)), len(rows),
+            group, topic, *_as_arrays(rows), len(rows),
         )  # fmt: skip
         assert row is not None
         if row["amount"] < len(rows):
@@ -172,10 +173,10 @@ async def move(tx: Transaction, group: str, moves: Mapping[LaneKey, Move]) -> No
     for topic, rows in _by_topic(moves).items():
         result = await tx.execute(
             """insert into inbox_cursor as mine (grp, topic, key, before, last)
-            select $1, $2, * from unnest($3::text[], $4::bigint[], $5::bigint[])
+            select $1, $2, * from unnest($3::text::text[], $4::text::bigint[], $5::text::bigint[])
             on conflict (key, topic, grp) do update set before = excluded.before, last = excluded.last
             where mine.last = excluded.before""",
-            group, topic, *map(list, zip(*rows, strict=True)),
+            group, topic, *_as_arrays(rows),
         )  # fmt: skip
         if result != f"INSERT 0 {len(rows)}":
             raise Conflict(f"{result} instead of {len(rows)}")
@@ -205,3 +206,8 @@ def _by_topic(moves: Mapping[LaneKey, Move]) -> dict[str, list[tuple[str, int, i
     for (topic, key), (before, last) in moves.items():
         rows.setdefault(topic, []).append((key, before, last))
     return {topic: sorted(rows[topic]) for topic in sorted(rows)}
+
+
+def _as_arrays(rows: Sequence[tuple[str, int, int]]) -> tuple[str, str, str]:
+    keys, before, last = zip(*rows, strict=True)
+    return arrays.texts(keys), arrays.numbers(before), arrays.numbers(last)

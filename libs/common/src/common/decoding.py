@@ -76,7 +76,8 @@ def to_facts(
             continue
         try:
             value = values.get(id(event), _UNREAD)
-            data = fact.model_validate(from_json(event.body) if value is _UNREAD else value)
+            # What `model_validate` calls, without asking about options that nobody gave: an eighth of its time.
+            data = fact.__pydantic_validator__.validate_python(from_json(event.body) if value is _UNREAD else value)
             if data.subject == event.key:
                 good[id(event)] = data
             else:

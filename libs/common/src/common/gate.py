@@ -7,6 +7,7 @@ forward is welcome and a newer version heals a key whose older one could not be 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
 from common.message import Event
@@ -155,17 +156,20 @@ class Move(NamedTuple):
     last: int
 
 
+_move_of = partial(tuple.__new__, Move)  # half as dear as `Move(…)`, and there is one for nearly every event
+
+
 def expected(events: Iterable[Event]) -> dict[LaneKey, Move]:
     """How the cursors move if all goes well: for each key whose events here follow one another, from before them to the last."""
     moves: dict[LaneKey, Move] = {}
     uneven: set[LaneKey] = set()
     for event in events:
-        where = event[:2]
+        where, sequence = event[:2], event.sequence
         move = moves.get(where)
         if move is None:
-            moves[where] = Move(event.sequence - 1, event.sequence)
-        elif move.last + 1 == event.sequence:
-            moves[where] = Move(move.before, event.sequence)
+            moves[where] = _move_of((sequence - 1, sequence))
+        elif move.last + 1 == sequence:
+            moves[where] = _move_of((move.before, sequence))
         else:
             uneven.add(where)
     for where in uneven:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from common import arrays
 from common.contracts.registry import TOPICS, Topic
 from common.message import Event, event_of
 from common.transaction import Transaction
@@ -45,10 +46,10 @@ async def append(tx: Transaction, topics: Mapping[str, Topic] = TOPICS) -> Batch
     for topic in sorted(keys):
         rows = await tx.fetch(
             """insert into stream_head as head (topic, key, sequence)
-            select $1, key, count(*) from unnest($2::text[]) as x(key) group by key order by key collate "C"
+            select $1, key, count(*) from unnest($2::text::text[]) as x(key) group by key order by key collate "C"
             on conflict (key, topic) do update set sequence = head.sequence + excluded.sequence
             returning key, sequence""",
-            topic, keys[topic],
+            topic, arrays.texts(keys[topic]),
         )  # fmt: skip
         heads |= {(topic, key): sequence for key, sequence in rows}
     numbered: list[Event] = []

@@ -7,7 +7,9 @@ are a hint for lag displays.
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -34,6 +36,10 @@ STUCK_TOO_OFTEN = 3
 _CHECK_EVERY = 5.0
 _HINT_EVERY = 1.0
 _LONGEST_PAUSE = 2.0
+_PLACE = attrgetter("topic", "partition")
+
+Share = dict[Partition, list[ConsumerRecord]]
+"""The records of some partitions, for one transaction."""
 
 
 async def _nobody_to_ask(topic: str) -> None:
@@ -206,14 +212,12 @@ class Subscription(ConsumerRebalanceListener):
         """Share the partitions out to transactions that run side by side. A key lives in one partition, so in one of them."""
         if self._stopping:
             return
-        shares: list[list[ConsumerRecord]] = [[] for _ in range(SIDE_BY_SIDE)]
-        for record in records.all:
-            shares[record.partition % SIDE_BY_SIDE].append(record)
+        shares: list[Share] = [{} for _ in range(SIDE_BY_SIDE)]
+        for part, stretch in groupby(records.all, key=_PLACE):  # a partition's records come together
+            shares[part[1] % SIDE_BY_SIDE].setdefault(Partition(*part), []).extend(stretch)
         # What this batch has of these may be from before the seek; what later ones have of them is not.
-        sought: set[Partition] = set()
-        if self._sought:  # nearly never, and it is a look at every record
-            sought = self._sought & {Partition(record.topic, record.partition) for record in records.all}
-            self._sought -= sought
+        sought = self._sought & {part for share in shares for part in share}
+        self._sought -= sought
         self._busy += 1
         try:
             await asyncio.gather(*(self._take(number, share, sought) for number, share in enumerate(shares) if share))
@@ -222,27 +226,20 @@ class Subscription(ConsumerRebalanceListener):
             self._batches += 1
             self._moved()
 
-    async def _take(self, share: int, records: Sequence[ConsumerRecord], sought: set[Partition]) -> None:
-        first: dict[Partition, int] = {}
-        after: dict[Partition, int] = {}
-        for record in records:
-            part = Partition(record.topic, record.partition)
-            if part not in first:
-                first[part] = first_offset(record)
-            after[part] = record.offset + 1
+    async def _take(self, number: int, share: Share, sought: set[Partition]) -> None:
         try:
-            aside = await self._set_aside(first, sought)  # usually none
-            if aside:  # they were sought to where we have to go on, and come again
-                records = [record for record in records if Partition(record.topic, record.partition) not in aside]
-                after = {part: offset for part, offset in after.items() if part not in aside}
-            if records:
-                await self._consumer.store(records, after, self._owned, patient=self._failures[share] < PATIENCE)
+            aside = await self._set_aside({part: first_offset(records[0]) for part, records in share.items()}, sought)
+            mine = {part: records for part, records in share.items() if part not in aside}
+            after = {part: records[-1].offset + 1 for part, records in mine.items()}
+            if mine:  # those set aside, usually none, were sought to where we have to go on, and come again
+                patient = self._failures[number] < PATIENCE
+                await self._consumer.store(list(chain(*mine.values())), after, self._owned, patient=patient)
                 self._owned.next |= after
         except Exception as error:  # noqa: BLE001  whatever it was: nothing is committed, so go back and try again
-            self._failures[share] += 1  # a count for each share: the other one's success says nothing about this one
-            await self._go_back(first, error, self._failures[share])
+            self._failures[number] += 1  # a count for each share: the other one's success says nothing about this one
+            await self._go_back(share, error, self._failures[number])
         else:
-            self._failures[share] = 0
+            self._failures[number] = 0
             await self._hint(after)
 
     async def _set_aside(self, first: Mapping[Partition, int], sought: set[Partition]) -> set[Partition]:
