@@ -24,15 +24,15 @@ from bench import hop_event, hop_thin, machine
 from bench.hop_event import FACTS, IN, PARTITIONS, STATE_TABLE, TOPICS, UPSERT, NeedChanged, NeedIndexed
 from bench.hop_thin import Speed
 from common import migrate
-from common.broker import Broker
-from common.consumer import Arrived, Consumer
-from common.cursors import Ownership, Partition
 from common.exact_json import dump
 from common.garbage import collect_seldom
+from common.messaging.broker import Broker
+from common.messaging.consumer import Arrived, Consumer
+from common.messaging.cursors import Ownership, Partition
+from common.messaging.publisher import Publisher
+from common.messaging.relay import Relay
+from common.messaging.subscription import Subscription
 from common.postgres import Database
-from common.publisher import Publisher
-from common.relay import Relay
-from common.subscription import Subscription
 from common.telemetry import Telemetry
 from common.transaction import Transaction
 from musubi import embedded_postgres, topics

@@ -12,7 +12,7 @@ from common.clock import rfc3339
 from common.contracts.registry import Topic
 from common.contracts.values import Fact
 from common.exact_json import dump
-from common.message import Event
+from common.messaging.message import Event
 
 IN, OUT = "bench.needs", "bench.indexed"
 PARTITIONS = 6

@@ -18,8 +18,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from bench.hop_event import IN, OUT, STATE_TABLE, UPSERT, NeedChanged, NeedIndexed
 from common.exact_json import dump, load
-from common.message import Event
-from common.publisher import Publisher
+from common.messaging.message import Event
+from common.messaging.publisher import Publisher
 
 SCHEMA = "bench_thin"
 SIDE_BY_SIDE = 2

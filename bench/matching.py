@@ -21,10 +21,10 @@ import asyncpg
 from bench.workload import World
 from common import migrate
 from common.clock import utc_now
-from common.consumer import Arrived
 from common.contracts.needs import NeedPosted
 from common.contracts.values import Fact
-from common.message import Event
+from common.messaging.consumer import Arrived
+from common.messaging.message import Event
 from common.postgres import Database
 from common.transaction import Transaction
 from matching import store

@@ -33,7 +33,7 @@ from bench.poison_service import CHANNEL, SCHEMA
 from common.clock import rfc3339
 from common.contracts.registry import CONTROL_TOPICS
 from common.exact_json import dump
-from common.message import Event, to_headers
+from common.messaging.message import Event, to_headers
 from musubi import embedded_postgres, topics
 from tests import kafka_server
 from tests.common.hop import until

@@ -8,8 +8,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.consumer import Arrived
 from common.garbage import collect_seldom
+from common.messaging.consumer import Arrived
 from common.service import Service
 from common.settings import Settings
 from common.telemetry import Telemetry

@@ -25,9 +25,9 @@ import catalog.app
 import matching.app
 import needs.app
 import notify.app
-from common import identity
+from common.access import identity
+from common.access.permissions import Role
 from common.contracts.registry import SUBMISSIONS
-from common.permissions import Role
 from common.telemetry import Telemetry
 from musubi.dispatcher import OneOrigin
 from musubi.lifespans import side_by_side

@@ -9,7 +9,7 @@ from common.contracts.catalog import OfferingListed, Prices, Supplier, Tier
 from common.contracts.needs import Buyer, NeedPosted
 from common.contracts.values import Fact, Money
 from common.exact_json import dump
-from common.message import Event
+from common.messaging.message import Event
 from common.vocabulary import technologies
 
 

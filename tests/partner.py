@@ -11,7 +11,7 @@ import asyncpg
 import httpx
 from fastapi import FastAPI
 
-from common import identity
+from common.access import identity
 from common.contracts.registry import FACTS
 from common.contracts.values import Fact
 from common.exact_json import load

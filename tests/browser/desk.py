@@ -16,19 +16,22 @@ import httpx
 import uvicorn
 from aiokafka import AIOKafkaProducer
 
-from common import cursors, identity, parked, parked_pages, sign_in, web
-from common.consumer import Arrived
+from common.access import identity, sign_in
+from common.access.permissions import Role
 from common.contracts.catalog import ExchangeRatePublished
 from common.contracts.notify import NotificationIssued
 from common.contracts.registry import FACTS
-from common.decoding import decode
-from common.gate import Move, Parked, Refusal
-from common.message import Event, to_headers
-from common.permissions import Role
+from common.messaging import cursors, parked
+from common.messaging.consumer import Arrived
+from common.messaging.decoding import decode
+from common.messaging.gate import Move, Parked, Refusal
+from common.messaging.message import Event, to_headers
+from common.operating import parked_pages
 from common.service import Service
 from common.settings import Settings
 from common.telemetry import Telemetry
 from common.transaction import Transaction
+from common.web import application as web
 from tests.brokers import Broker
 from tests.browser.site import Site
 from tests.chain import Chain, free_socket

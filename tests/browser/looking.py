@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, ConsoleMessage, Page, Request
 
-from common.language_choice import COOKIE as LANGUAGE_COOKIE
-from common.permissions import Role
+from common.access.permissions import Role
+from common.web.language_choice import COOKIE as LANGUAGE_COOKIE
 from tests.browser.site import Site
 
 

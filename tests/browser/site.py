@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from common import identity
-from common.permissions import Role
+from common.access import identity
+from common.access.permissions import Role
 from musubi.embedded_postgres import EmbeddedPostgres
 from notify.offices import SECRETARIAT, offices
 from tests.chain import Chain, rows

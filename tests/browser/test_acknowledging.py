@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import Browser, Page
 
-from common.permissions import Role
+from common.access.permissions import Role
 from tests.browser.looking import looking
 from tests.browser.site import Site
 

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
 
-from common.permissions import Role
+from common.access.permissions import Role
 from tests.browser.looking import looking
 from tests.browser.site import Site
 

@@ -12,8 +12,8 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
 
-from common import audit
-from common.permissions import Role
+from common.access.permissions import Role
+from common.operating import audit
 from musubi.embedded_kafka import EmbeddedBroker
 from musubi.embedded_postgres import EmbeddedPostgres
 from musubi.topics import ALL_TOPICS

@@ -11,20 +11,20 @@ from typing import Any
 import asyncpg
 
 from common import migrate
-from common.broker import Broker as KafkaAddress
-from common.consumer import Arrived
 from common.contracts.catalog import ExchangeRatePublished
 from common.contracts.notify import NotificationAcknowledged, NotificationIssued
 from common.contracts.registry import TOPICS
 from common.contracts.values import Fact
-from common.control import Control
+from common.messaging.broker import Broker as KafkaAddress
+from common.messaging.consumer import Arrived
+from common.messaging.control import Control
+from common.messaging.relay import Relay
+from common.messaging.window import Window
 from common.postgres import Database
-from common.relay import Relay
 from common.service import Service
 from common.settings import Settings
 from common.telemetry import Telemetry
 from common.transaction import Transaction
-from common.window import Window
 from tests.brokers import Broker
 
 MIGRATIONS = Path(__file__).parent / "hop_migrations"

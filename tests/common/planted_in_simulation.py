@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from common import unparking
-from common.gate import Halving, Lane, LaneKey, Move, Parked, Plan, corrections, reached, sort
-from common.message import Event, Partition
-from common.sending import Outcome, Sending, Written
-from common.unparking import Held, Step
+from common.messaging import unparking
+from common.messaging.gate import Halving, Lane, LaneKey, Move, Parked, Plan, corrections, reached, sort
+from common.messaging.message import Event, Partition
+from common.messaging.sending import Outcome, Sending, Written
+from common.messaging.unparking import Held, Step
 from tests.common.simulated_group import Offset, Row, SimulatedGroup
 from tests.common.simulated_source import Relay, SimulatedSource
 from tests.common.simulated_world import DENSE

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from common.message import Event, to_headers
+from common.messaging.message import Event, to_headers
 
 
 class HandMade(NamedTuple):

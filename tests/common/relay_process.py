@@ -3,8 +3,8 @@
 import asyncio
 import sys
 
-from common.broker import Broker
-from common.relay import Relay
+from common.messaging.broker import Broker
+from common.messaging.relay import Relay
 from common.telemetry import Telemetry
 
 

@@ -15,14 +15,16 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, StreamingResponse
 
-from common import identity, migrate, sign_in, web
-from common.auth import Principal, allowed
+from common import migrate
+from common.access import identity, sign_in
+from common.access.auth import Principal, allowed
+from common.access.permissions import Action
 from common.contracts.catalog import ExchangeRatePublished
 from common.errors import Fault, Rejected, TryAgain
-from common.permissions import Action
 from common.service import Service
 from common.settings import Settings
 from common.telemetry import Telemetry
+from common.web import application as web
 
 ORIGIN = "http://127.0.0.1:8600"
 

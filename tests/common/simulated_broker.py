@@ -4,8 +4,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from common.message import Event, Partition
-from common.sending import Written
+from common.messaging.message import Event, Partition
+from common.messaging.sending import Written
 
 
 class Record(NamedTuple):

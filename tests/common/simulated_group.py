@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from common import gate, unparking
-from common.gate import Halving, Lane, LaneKey, Move, Parked, Place, Refusal
-from common.message import Event, Partition
-from common.unparking import Held, Step
+from common.messaging import gate, unparking
+from common.messaging.gate import Halving, Lane, LaneKey, Move, Parked, Place, Refusal
+from common.messaging.message import Event, Partition
+from common.messaging.unparking import Held, Step
 from tests.common.simulated_broker import Record, SimulatedBroker, Wish
 
 NEVER = 10**12

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from common.gate import LaneKey
-from common.message import Event, Partition
-from common.sending import Outcome, Sending, Written
+from common.messaging.gate import LaneKey
+from common.messaging.message import Event, Partition
+from common.messaging.sending import Outcome, Sending, Written
 from tests.common.simulated_broker import SimulatedBroker, Wish
 
 WEEK = 7 * 86_400

@@ -7,8 +7,8 @@ keeps its own book of what was accepted, and compares.
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from common.gate import LaneKey, Place
-from common.message import Event, Partition
+from common.messaging.gate import LaneKey, Place
+from common.messaging.message import Event, Partition
 from tests.common.simulated_broker import SimulatedBroker
 from tests.common.simulated_group import NEVER, Offset, SimulatedGroup
 from tests.common.simulated_source import LONGEST_TRANSACTION, SimulatedSource

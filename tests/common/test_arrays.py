@@ -4,12 +4,12 @@ import random
 
 import asyncpg
 
-from common import arrays
+from common.messaging import arrays
 
 PIECES = ["", '"', "\\", "NULL", ",", "{", "}", " ", "\n", "\t", "'", "n", "都市", "🌱", "\u2028", "\x01"]
 
 
-async def _read(connection: asyncpg.Connection, written: str, kind: str) -> list[str] | list[int]:
+async def _read(connection: asyncpg.Connection, written: str, kind: str) -> object:
     return await connection.fetchval(f"select $1::text::{kind}[]", written)
 
 

@@ -5,8 +5,8 @@ import asyncio
 import asyncpg
 import pytest
 
-from common import audit
-from common.audit import Witness
+from common.operating import audit
+from common.operating.audit import Witness
 from common.postgres import Database
 
 ROWS = 6

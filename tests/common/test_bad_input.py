@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common.cloudevents import MAX_BYTES
 from common.contracts.needs import NeedPosted
+from common.partners.cloudevents import MAX_BYTES
 from needs.app import create_app
 from tests.partner import Partner, partner_of
 from tests.partner_events import city, in_days, need, offering

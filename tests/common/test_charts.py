@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from common.charts import FLOW_HEIGHT, MAP_LEFT, MAP_WIDTH, ROOM_OF_A_FIGURE, City, city_map, flow_stages, price_steps
+from common.web.charts import FLOW_HEIGHT, MAP_LEFT, MAP_WIDTH, ROOM_OF_A_FIGURE, City, city_map, flow_stages, price_steps
 
 TIERS = [(Decimal(q), Decimal(p)) for q, p in ((100, 200), (1000, 180), (5000, 160), (20_000, 140))]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.cloudevents import MAX_DEPTH, MAX_FAULTS, canonical, read_event, read_json
 from common.errors import Rejected
+from common.partners.cloudevents import MAX_DEPTH, MAX_FAULTS, canonical, read_event, read_json
 
 EVENT: dict[str, Any] = {
     "specversion": "1.0",

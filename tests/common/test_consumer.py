@@ -10,11 +10,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from common import migrate
-from common.consumer import HANDLER_SECONDS, seconds_for
 from common.contracts.registry import TOPICS
-from common.gate import Halving
+from common.messaging.consumer import HANDLER_SECONDS, seconds_for
+from common.messaging.gate import Halving
+from common.messaging.publisher import Publisher
 from common.postgres import Database
-from common.publisher import Publisher
 from common.service import Service
 from common.telemetry import Telemetry
 from tests.brokers import Broker

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from common.broker import Broker as KafkaAddress
 from common.contracts.registry import PROGRESS, RESEND
-from common.control import SAY_SECONDS, Control, Progress, Resend
-from common.message import Partition
+from common.messaging.broker import Broker as KafkaAddress
+from common.messaging.control import SAY_SECONDS, Control, Progress, Resend
+from common.messaging.message import Partition
 from common.telemetry import Telemetry
 from musubi.embedded_kafka import EmbeddedBroker
 from musubi.topics import ALL_TOPICS

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from common import cursors
-from common.cursors import Conflict, Fenced, Ownership, Partition
-from common.gate import Lane, Move
+from common.messaging import cursors
+from common.messaging.cursors import Conflict, Fenced, Ownership, Partition
+from common.messaging.gate import Lane, Move
 from common.postgres import Database
 from common.transaction import Transaction
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from common import dead_letters, kafka_log, outbox
 from common.contracts.messaging import RecordDeadLettered
 from common.contracts.registry import TOPICS
-from common.dead_letters import Origin
 from common.exact_json import dump, load
-from common.gate import Parked, Refusal
-from common.message import MAX_BODY, Broken, Event, to_headers
+from common.messaging import dead_letters, kafka_log, outbox
+from common.messaging.dead_letters import Origin
+from common.messaging.gate import Parked, Refusal
+from common.messaging.message import MAX_BODY, Broken, Event, to_headers
 from common.transaction import Transaction
 from tests.brokers import Broker
 from tests.common.hop import RATES, Source, looking_at, rate, running_hop, until

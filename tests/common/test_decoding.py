@@ -6,7 +6,7 @@ import pytest
 
 from common.contracts.catalog import ExchangeRatePublished
 from common.contracts.registry import FACTS
-from common.decoding import decode, to_facts
+from common.messaging.decoding import decode, to_facts
 from tests.common.records import a_record, an_event
 
 QUARANTINED = {

@@ -13,9 +13,10 @@ import catalog.app
 import matching.app
 import needs.app
 import notify.app
-from common import identity, migrate
-from common.auth import Allowed
-from common.permissions import Action, Role, reach
+from common import migrate
+from common.access import identity
+from common.access.auth import Allowed
+from common.access.permissions import Action, Role, reach
 from common.settings import Settings
 from notify.settings import NotifySettings
 

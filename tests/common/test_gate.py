@@ -3,9 +3,9 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from common import gate
-from common.gate import Halving, Lane, Refusal, Verdict, judge
-from common.message import Event
+from common.messaging import gate
+from common.messaging.gate import Halving, Lane, Refusal, Verdict, judge
+from common.messaging.message import Event
 
 KEYS = ["a", "b", "c"]
 DENSE = frozenset({"t"})

@@ -13,9 +13,9 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
-from common import header_names
-from common.message import Event, to_headers
-from common.whole_batch import WholeBatch
+from common.messaging import header_names
+from common.messaging.message import Event, to_headers
+from common.messaging.whole_batch import WholeBatch
 from tests.brokers import Broker
 from tests.common.hop import RATES, looking_at, running_hop, until
 from tests.common.records import an_event

@@ -6,9 +6,12 @@ from importlib.resources import files
 import asyncpg
 import pytest
 
-from common import held_board, identity, migrate, parked
-from common.gate import Parked
-from common.held_board import tell_how_many
+from common import migrate
+from common.access import identity
+from common.messaging import parked
+from common.messaging.gate import Parked
+from common.operating import held_board
+from common.operating.held_board import tell_how_many
 from common.postgres import Database
 from tests.common.records import an_event
 

@@ -8,8 +8,8 @@ import asyncpg
 import httpx
 import pytest
 
-from common import identity
-from common.permissions import Role
+from common.access import identity
+from common.access.permissions import Role
 from tests.common.sample_app import ORIGIN, Sample, sample
 
 OFFICE = {"en": "JETRO Hanoi", "ja": "ジェトロ ハノイ事務所"}

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from common import inbox
-from common.inbox import Receipt
+from common.partners import inbox
+from common.partners.inbox import Receipt
 from common.postgres import Database
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from common.contracts.needs import MunicipalityListed, NeedPosted
-from common.intake import aggregate_id
+from common.partners.intake import aggregate_id
 from needs.app import create_app
 from tests.partner import Partner, dated, partner_of
 from tests.partner_events import city, company, need

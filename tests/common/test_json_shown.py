@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from common.exact_json import from_json, to_json
-from common.json_shown import Piece, as_text, cut, laid_out
+from common.operating.json_shown import Piece, as_text, cut, laid_out
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-1000, max_value=1000)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from common import audit, cursors, held, mending, parked, replay_store
 from common.errors import NotFound, Rejected
-from common.gate import Move, Parked, Refusal
-from common.held import Cause, EventId
-from common.message import Event
+from common.messaging import cursors, parked
+from common.messaging.gate import Move, Parked, Refusal
+from common.messaging.message import Event
+from common.operating import audit, held, mending, replay_store
+from common.operating.held import Cause, EventId
 from common.postgres import Database
 from tests.common.records import an_event
 

@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from common import audit, cursors, held, mending_records, parked, raw_records
-from common.broken_words import in_words
 from common.contracts.registry import FACTS
-from common.decoding import decode
 from common.errors import NotFound, Rejected
-from common.gate import Move
-from common.held import HeldRecord, RecordId
-from common.message import MAX_TAKEN, Broken, raw_headers
+from common.messaging import cursors, parked, raw_records
+from common.messaging.decoding import decode
+from common.messaging.gate import Move
+from common.messaging.message import MAX_TAKEN, Broken, raw_headers
+from common.operating import audit, held, mending_records
+from common.operating.broken_words import in_words
+from common.operating.held import HeldRecord, RecordId
+from common.operating.raw_records import RecordText
 from common.postgres import Database
-from common.raw_records import RecordText
 from tests.common.records import HandMade, a_record, an_event
 
 GROUP = "hop"

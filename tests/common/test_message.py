@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from common.errors import Rejected
-from common.message import MAX_BODY, MAX_TAKEN, Broken, Event, check_sendable, parse, raw_headers
+from common.messaging.message import MAX_BODY, MAX_TAKEN, Broken, Event, check_sendable, parse, raw_headers
 from tests.common.records import HandMade, a_record, an_event
 
 NAMES = ["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_sequence", "content-type", "traceparent", "x"]

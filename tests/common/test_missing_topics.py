@@ -12,12 +12,12 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from prometheus_client import generate_latest
 
-from common import outbox
-from common.broker import Broker as KafkaAddress
 from common.contracts.registry import CONTROL_TOPICS, TOPICS
+from common.messaging import outbox
+from common.messaging.broker import Broker as KafkaAddress
 from common.service import Service
 from common.telemetry import Telemetry
-from common.web import application
+from common.web.application import application
 from musubi import topics
 from tests.brokers import Broker
 from tests.common.hop import HANDLERS, MIGRATIONS, NOTIFICATIONS, RATES, Source, looking_at, notification, rate, settings, until

@@ -9,10 +9,11 @@ from importlib.resources import files
 import asyncpg
 import pytest
 
-from common import migrate, outbox
+from common import migrate
 from common.errors import Rejected
-from common.message import Event
-from common.outbox import Batch
+from common.messaging import outbox
+from common.messaging.message import Event
+from common.messaging.outbox import Batch
 from common.postgres import Database
 from tests.common.hop import notification, rate
 

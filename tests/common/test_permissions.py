@@ -2,8 +2,8 @@
 
 import pytest
 
-from common.auth import Principal
-from common.permissions import EVERYBODY, PERMISSIONS, Action, Role, may, reach
+from common.access.auth import Principal
+from common.access.permissions import EVERYBODY, PERMISSIONS, Action, Role, may, reach
 
 MATRIX = {
     #                        anyone  officer company office secret. operator partner

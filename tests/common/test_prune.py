@@ -8,12 +8,13 @@ from io import StringIO
 
 import pytest
 
-from common import migrate, sending_store
+from common import migrate
 from common.contracts.registry import TOPICS
-from common.message import Partition
+from common.messaging import sending_store
+from common.messaging.message import Partition
+from common.messaging.prune import Pruner
+from common.messaging.sending import Sending
 from common.postgres import Database
-from common.prune import Pruner
-from common.sending import Sending
 from common.telemetry import Telemetry
 from tests.common.hop import NOTIFICATIONS, notification, rate
 

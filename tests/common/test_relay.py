@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from common.control import Progress, Resend
-from common.message import Event, Partition, parse
+from common.messaging.control import Progress, Resend
+from common.messaging.message import Event, Partition, parse
 from common.telemetry import Telemetry
 from musubi.embedded_kafka import EmbeddedBroker
 from tests.brokers import Broker, make_fresh_topics

@@ -5,9 +5,9 @@ from itertools import permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.gate import LaneKey
-from common.message import Partition
-from common.replay_choice import Choice, Decided, InOrder, PassedOver, Stored, choose
+from common.messaging.gate import LaneKey
+from common.messaging.message import Partition
+from common.operating.replay_choice import Choice, Decided, InOrder, PassedOver, Stored, choose
 
 FACTS, STATE = "notify.notifications", "needs.needs"
 

@@ -1,7 +1,7 @@
 """What has to be sent again, by the rule alone; the simulation lets it meet everything else."""
 
-from common.message import Partition
-from common.sending import Sending, Written
+from common.messaging.message import Partition
+from common.messaging.sending import Sending, Written
 
 ONE, TWO = Partition("t", 0), Partition("t", 1)
 

@@ -13,8 +13,8 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from common.gate import LaneKey
-from common.message import Partition
+from common.messaging.gate import LaneKey
+from common.messaging.message import Partition
 from tests.common.simulated_broker import Wish
 from tests.common.simulated_source import WEEK
 from tests.common.simulated_world import DENSE, PARTITION_OF, STATE, SimulatedWorld

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from common.message import Event, Partition
-from common.sending import Sending
+from common.messaging.message import Event, Partition
+from common.messaging.sending import Sending
 from tests.common.planted_in_simulation import ForgetsBeforeTheAcknowledgement, LeadsWithoutALock
 from tests.common.simulated_broker import Record
 from tests.common.simulated_group import Member, SimulatedGroup

@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind
 
 from common import telemetry
 from common.clock import utc_now
-from common.message import Event
+from common.messaging.message import Event
 from common.telemetry import Telemetry
 from common.transaction import Transaction
 from tests.brokers import Broker

@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 
-from common import cursors, mending, migrate
-from common.consumer import Arrived, Consumer, Handler
+from common import migrate
 from common.contracts.catalog import ExchangeRatePublished
 from common.contracts.values import Fact
-from common.control import Resend
-from common.cursors import Ownership, Partition
-from common.held import Cause, EventId
-from common.message import Event, to_headers
+from common.messaging import cursors
+from common.messaging.consumer import Arrived, Consumer, Handler
+from common.messaging.control import Resend
+from common.messaging.cursors import Ownership, Partition
+from common.messaging.message import Event, to_headers
+from common.messaging.unparker import Unparker
+from common.operating import mending
+from common.operating.held import Cause, EventId
 from common.postgres import Database
 from common.telemetry import Telemetry
 from common.transaction import Transaction
-from common.unparker import Unparker
 from tests.common.hop import HANDLERS, MIGRATIONS, NOTIFICATIONS, RATES, Seen, looking_at, notification
 from tests.common.records import an_event
 

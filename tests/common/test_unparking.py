@@ -5,9 +5,9 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import gate
-from common.gate import Lane, Parked
-from common.unparking import Held, Step, attempts_after, plan, wait_after
+from common.messaging import gate
+from common.messaging.gate import Lane, Parked
+from common.messaging.unparking import Held, Step, attempts_after, plan, wait_after
 from tests.common.records import an_event
 
 KEY: gate.LaneKey = ("t", "k")

@@ -8,11 +8,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from common import audit, held, mending, mending_records, migrate, outbox
-from common.control import Resend
-from common.gate import Refusal
-from common.held import EventId, RecordId
-from common.message import Event, raw_headers
+from common import migrate
+from common.messaging import outbox
+from common.messaging.control import Resend
+from common.messaging.gate import Refusal
+from common.messaging.message import Event, raw_headers
+from common.operating import audit, held, mending, mending_records
+from common.operating.held import EventId, RecordId
 from common.postgres import Database, server_settings
 from tests.common.hop import MIGRATIONS, NOTIFICATIONS, RATES, looking_at
 from tests.common.records import a_record, an_event

@@ -9,7 +9,7 @@ import time
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
-from common.standstill import Standstill
+from common.messaging.standstill import Standstill
 from common.telemetry import Telemetry
 from common.watchdog import EXIT_CODE, Patience, Watchdog
 from tests.common.hop import until

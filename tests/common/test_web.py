@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from common.language_choice import preferred
+from common.web.language_choice import preferred
 from tests.common.sample_app import ORIGIN, Sample, sample
 
 

@@ -27,15 +27,18 @@ BUGS: Mapping[str, Bug] = {
     # sending
     "poll-by-id": Bug(
         "The relay asks for batches above the last one it saw: one that commits later with a lower number is never sent.",
-        (("common.outbox:unsent", sending.by_number),),
+        (("common.messaging.outbox:unsent", sending.by_number),),
     ),
     "forgotten-before-acknowledged": Bug(
         "A batch counts as sent before the broker has acknowledged it.",
-        (("common.relay:Relay._oldest", sending.forgotten_when_read),),
+        (("common.messaging.relay:Relay._oldest", sending.forgotten_when_read),),
     ),
     "sent-before-commit": Bug(
         "Events are sent to Kafka before their transaction commits: if it does not, they speak of what never was.",
-        (("common.relay:Relay.__init__", sending.known_by_schema), ("common.outbox:append", sending.sent_at_once)),
+        (
+            ("common.messaging.relay:Relay.__init__", sending.known_by_schema),
+            ("common.messaging.outbox:append", sending.sent_at_once),
+        ),
     ),
     "outbox-after-commit": Bug(
         "The outbox is written in a transaction of its own after the commit of the state.",
@@ -43,19 +46,19 @@ BUGS: Mapping[str, Bug] = {
     ),
     "sequence-without-lock": Bug(
         "A key's next number is the highest in the outbox plus one, without a lock: two at once get the same.",
-        (("common.outbox:append", sending.numbered_by_max),),
+        (("common.messaging.outbox:append", sending.numbered_by_max),),
     ),
     "new-id-when-sent-again": Bug(
         "Events that are read back from the outbox get new ids.",
-        (("common.outbox:load", sending.with_new_ids),),
+        (("common.messaging.outbox:load", sending.with_new_ids),),
     ),
     "lost-log-unnoticed-by-relay": Bug(
         "The relay does not notice that the broker is another one, and sends nothing again.",
-        (("common.sending:Sending.meet", sending.never_again),),
+        (("common.messaging.sending:Sending.meet", sending.never_again),),
     ),
     "calls-unanswered": Bug(
         "The relay does not send again what a reader says it misses.",
-        (("common.relay:Relay.asked", sending.deaf),),
+        (("common.messaging.relay:Relay.asked", sending.deaf),),
     ),
     "emitted-stays-when-undone": Bug(
         "What was announced in a savepoint stays announced when the savepoint is rolled back.",
@@ -64,70 +67,73 @@ BUGS: Mapping[str, Bug] = {
     # taking in
     "offsets-before-effect": Bug(
         "The offsets are committed before the effect: who dies in between never reads those events.",
-        (("common.consumer:Consumer.store", taking_in.offsets_first),),
+        (("common.messaging.consumer:Consumer.store", taking_in.offsets_first),),
     ),
     "cursor-without-comparison": Bug(
         "A cursor moves from wherever it stands: whatever comes twice takes effect twice.",
-        (("common.cursors:advance", taking_in.moves_from_anywhere),),
+        (("common.messaging.cursors:advance", taking_in.moves_from_anywhere),),
     ),
     "repeats-are-new": Bug(
         "The gate of a state topic takes an old version for a new one.",
-        (("common.gate:judge", taking_in.old_is_new),),
+        (("common.messaging.gate:judge", taking_in.old_is_new),),
     ),
     "bad-header-dropped": Bug(
         "A record whose headers cannot be read is dropped.",
-        (("common.decoding:decode", taking_in.drops_the_broken),),
+        (("common.messaging.decoding:decode", taking_in.drops_the_broken),),
     ),
     "offset-of-another-life": Bug(
         "Offsets of a broker's earlier life are used in its next one, and a reader that stands beyond the end stays there.",
         (
-            ("common.cursors:claim", taking_in.claims_without_life),
-            ("common.subscription:Subscription._rewind", taking_in.never_back),  # either alone is healed by the other
+            ("common.messaging.cursors:claim", taking_in.claims_without_life),
+            ("common.messaging.subscription:Subscription._rewind", taking_in.never_back),  # either alone is healed by the other
         ),
     ),
     "shorter-log-unnoticed": Bug(
         "A reader that stands beyond the end of a log stays there, and the relay is content with what lies before it.",
         (
-            ("common.subscription:Subscription._rewind", taking_in.never_back),
-            ("common.sending:Sending.acknowledged", sending.always_content),
+            ("common.messaging.subscription:Subscription._rewind", taking_in.never_back),
+            ("common.messaging.sending:Sending.acknowledged", sending.always_content),
         ),
     ),
     "poison-skipped": Bug(
         "An event that cannot be handled counts as handled.",
-        (("common.gate:Halving.failed", taking_in.skips_poison),),
+        (("common.messaging.gate:Halving.failed", taking_in.skips_poison),),
     ),
     "behind-let-through": Bug(
         "Later events of a key pass the one that waits.",
-        (("common.gate:Halving._poison", taking_in.blocks_nobody), ("common.gate:judge", taking_in.lets_all_through)),
+        (
+            ("common.messaging.gate:Halving._poison", taking_in.blocks_nobody),
+            ("common.messaging.gate:judge", taking_in.lets_all_through),
+        ),
     ),
     "second-half-dropped": Bug(
         "Of a batch that failed only the first half is tried again.",
-        (("common.gate:Halving.failed", taking_in.first_half_only),),
+        (("common.messaging.gate:Halving.failed", taking_in.first_half_only),),
     ),
     "gap-ignored-by-unparker": Bug(
         "The un-parker goes on although events before are missing.",
-        (("common.unparking:step", taking_in.tries_beyond_a_gap),),
+        (("common.messaging.unparking:step", taking_in.tries_beyond_a_gap),),
     ),
     "nothing-superseded": Bug(
         "An older version of a state goes on waiting when a newer one has taken effect.",
-        (("common.parked:supersede", taking_in.supersedes_nothing),),
+        (("common.messaging.parked:supersede", taking_in.supersedes_nothing),),
     ),
     "patience-shared": Bug(
         "Roll-backs are counted for all partitions together, so that the success of one hides the trouble of another.",
-        (("common.subscription:Subscription.__init__", taking_in.one_count),),
+        (("common.messaging.subscription:Subscription.__init__", taking_in.one_count),),
     ),
     # partners and mail
     "receipt-not-kept": Bug(
         "What a partner sent is not noted, so that the same again is taken for something new.",
-        (("common.inbox:receipt", taking_in.always_new), ("common.inbox:settle", taking_in.settles_nothing)),
+        (("common.partners.inbox:receipt", taking_in.always_new), ("common.partners.inbox:settle", taking_in.settles_nothing)),
     ),
     "older-wins": Bug(
         "A partner's event takes effect although a newer one of its subject stands.",
-        (("common.inbox:newest_time", taking_in.nothing_is_newer),),
+        (("common.partners.inbox:newest_time", taking_in.nothing_is_newer),),
     ),
     "answered-before-commit": Bug(
         "A partner is told that its events are accepted before they are committed.",
-        (("common.intake:Intake.take_in", taking_in.answers_first),),
+        (("common.partners.intake:Intake.take_in", taking_in.answers_first),),
     ),
     "new-message-id-at-each-try": Bug(
         "A mail gets another Message-ID each time it is tried.",

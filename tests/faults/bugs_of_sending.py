@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from common.contracts.registry import TOPICS
-from common.message import Event
-from common.outbox import Batch
-from common.sending import Outcome
+from common.messaging.message import Event
+from common.messaging.outbox import Batch
+from common.messaging.sending import Outcome
 from common.transaction import Transaction
 
 _last_seen: dict[int, int] = {}

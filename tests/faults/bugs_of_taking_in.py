@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from common import cursors
-from common.cursors import Claim
-from common.gate import LaneKey, Move, Parked, Refusal, Verdict
-from common.inbox import Receipt
-from common.message import Partition
+from common.messaging import cursors
+from common.messaging.cursors import Claim
+from common.messaging.gate import LaneKey, Move, Parked, Refusal, Verdict
+from common.messaging.message import Partition
+from common.messaging.unparking import Step
+from common.partners.inbox import Receipt
 from common.transaction import Transaction
-from common.unparking import Step
 
 
 # readers -----------------------------------------------------------------------------------------------------------------

@@ -13,17 +13,17 @@ from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from common import web
 from common.clock import Clock, utc_now
-from common.consumer import Arrived
 from common.contracts import registry
 from common.contracts.registry import Topic
 from common.contracts.values import Fact, Value
 from common.exact_json import dump, from_json
+from common.messaging.consumer import Arrived
 from common.service import Service
 from common.settings import Settings
 from common.telemetry import Telemetry
 from common.transaction import Transaction
+from common.web import application as web
 
 MIGRATIONS = Path(__file__).parent / "counter_migrations"
 SAID, SET, COUNTED = "faults.said", "faults.set", "faults.counted"

@@ -33,7 +33,10 @@ class CrashPoint(NamedTuple):
     @property
     def name(self) -> str:
         """`outbox.append:after`, `notify.smtp.MailServer.send:within`, and so on."""
-        return f"{self.where.removeprefix('common.').replace(':', '.')}:{self.when}"
+        module, _, function = self.where.partition(":")
+        if module.startswith("common."):
+            module = module.rpartition(".")[2]
+        return f"{module}.{function}:{self.when}"
 
 
 def _points(where: str, whens: str, services: tuple[str, ...], *, at_start: bool = False) -> list[CrashPoint]:
@@ -45,37 +48,38 @@ CRASH_POINTS: dict[str, CrashPoint] = {
     point.name: point
     for group in (
         # announcing
-        _points("common.outbox:append", "before within after", ALL),
+        _points("common.messaging.outbox:append", "before within after", ALL),
         _points("common.postgres:Database.transaction", "within after", ALL),
-        _points("common.relay:Relay.announce", "before", ALL),
-        _points("common.publisher:Publisher.publish", "before within after", ALL),
-        _points("common.sending_store:sent", "before within after", ALL),  # between the acknowledgement and what is noted of it
-        _points("common.sending_store:met", "before within after", ALL),
-        _points("common.outbox:mark_unsent", "within after", ("needs", "catalog", "matching", "notify", "counter")),
-        _points("common.outbox:range_of", "after", ("counter",)),
-        _points("common.relay:Relay._meet_broker", "within after", ALL),
+        _points("common.messaging.relay:Relay.announce", "before", ALL),
+        _points("common.messaging.publisher:Publisher.publish", "before within after", ALL),
+        # between the acknowledgement and what is noted of it
+        _points("common.messaging.sending_store:sent", "before within after", ALL),
+        _points("common.messaging.sending_store:met", "before within after", ALL),
+        _points("common.messaging.outbox:mark_unsent", "within after", ("needs", "catalog", "matching", "notify", "counter")),
+        _points("common.messaging.outbox:range_of", "after", ("counter",)),
+        _points("common.messaging.relay:Relay._meet_broker", "within after", ALL),
         # taking in
-        _points("common.cursors:claim", "before after", READERS),
-        _points("common.cursors:fence", "before after", READERS),
-        _points("common.cursors:advance", "before after", READERS),
-        _points("common.cursors:move", "before after", READERS),
-        _points("common.cursors:rewind", "before after", READERS),
-        _points("common.parked:park", "before after", READERS),
-        _points("common.parked:quarantine", "before after", READERS),
-        _points("common.consumer:Consumer.store", "before within after", READERS),
-        _points("common.consumer:Consumer._handle", "within after", READERS),
-        _points("common.subscription:Subscription._seek", "before after", READERS),
-        _points("common.subscription:Subscription._hint", "before after", READERS),
-        _points("common.subscription:Subscription._go_back", "before", READERS),
-        _points("common.dead_letters:announce", "after", READERS),
+        _points("common.messaging.cursors:claim", "before after", READERS),
+        _points("common.messaging.cursors:fence", "before after", READERS),
+        _points("common.messaging.cursors:advance", "before after", READERS),
+        _points("common.messaging.cursors:move", "before after", READERS),
+        _points("common.messaging.cursors:rewind", "before after", READERS),
+        _points("common.messaging.parked:park", "before after", READERS),
+        _points("common.messaging.parked:quarantine", "before after", READERS),
+        _points("common.messaging.consumer:Consumer.store", "before within after", READERS),
+        _points("common.messaging.consumer:Consumer._handle", "within after", READERS),
+        _points("common.messaging.subscription:Subscription._seek", "before after", READERS),
+        _points("common.messaging.subscription:Subscription._hint", "before after", READERS),
+        _points("common.messaging.subscription:Subscription._go_back", "before", READERS),
+        _points("common.messaging.dead_letters:announce", "after", READERS),
         # going on with what waits
-        _points("common.unparker:Unparker._go_on", "before within after", READERS),
-        _points("common.unparker:Unparker.step", "after", READERS),
-        _points("common.cursors:move_soon", "after", READERS),
-        _points("common.parked:remove", "after", READERS),
-        _points("common.parked:wait_again", "after", READERS),
-        _points("common.control:Control.ask", "before after", READERS),
-        _points("common.control:Control.report", "before within", READERS),
+        _points("common.messaging.unparker:Unparker._go_on", "before within after", READERS),
+        _points("common.messaging.unparker:Unparker.step", "after", READERS),
+        _points("common.messaging.cursors:move_soon", "after", READERS),
+        _points("common.messaging.parked:remove", "after", READERS),
+        _points("common.messaging.parked:wait_again", "after", READERS),
+        _points("common.messaging.control:Control.ask", "before after", READERS),
+        _points("common.messaging.control:Control.report", "before within", READERS),
         # what each service does
         _points("needs.handlers:record_need", "within after", ("needs",)),
         _points("needs.handlers:close_need", "after", ("needs",)),
@@ -89,9 +93,9 @@ CRASH_POINTS: dict[str, CrashPoint] = {
         _points("common.due:DutyRunner._claim", "after", ("needs", "matching")),
         _points("common.due:_done", "before after", ("needs", "matching")),
         # partners
-        _points("common.intake:Intake.take_in", "before within after", PARTNERS),
-        _points("common.inbox:receipt", "after", PARTNERS),
-        _points("common.inbox:settle", "before after", PARTNERS),
+        _points("common.partners.intake:Intake.take_in", "before within after", PARTNERS),
+        _points("common.partners.inbox:receipt", "after", PARTNERS),
+        _points("common.partners.inbox:settle", "before after", PARTNERS),
         # mail
         _points("notify.compose:compose_planned", "within after", ("notify",)),
         _points("notify.mail_store:claim", "after", ("notify",)),

@@ -18,7 +18,7 @@ import httpx
 from fastapi import FastAPI
 
 from common import migrate, service
-from common.message import Event
+from common.messaging.message import Event
 from common.service import Service
 from musubi.embedded_kafka import EmbeddedBroker
 from musubi.lifespans import side_by_side

@@ -20,8 +20,9 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from common import consumer, garbage
+from common import garbage
 from common.contracts.registry import CONTROL_TOPICS
+from common.messaging import consumer
 from musubi.dispatcher import OneOrigin
 from musubi.embedded_kafka import EmbeddedBroker
 from musubi.lifespans import side_by_side

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from common.clock import rfc3339
 from common.exact_json import dump
-from common.message import Event
-from common.publisher import Publisher
+from common.messaging.message import Event
+from common.messaging.publisher import Publisher
 from tests.common.hop import until
 from tests.eventually import eventually
 from tests.faults import poison

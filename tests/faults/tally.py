@@ -2,11 +2,11 @@
 
 from fastapi import FastAPI
 
-from common import web
 from common.clock import Clock, utc_now
 from common.service import Service
 from common.settings import Settings
 from common.telemetry import Telemetry
+from common.web import application as web
 from tests.faults.counter import FACTS, MIGRATIONS, TOPICS, NumberCounted, record
 
 

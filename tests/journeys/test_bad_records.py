@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from common.contracts.matching import ShortlistChanged
-from common.message import Event, to_headers
+from common.messaging.message import Event, to_headers
 from tests.brokers import Broker
 from tests.chain import rows, running_chain
 from tests.eventually import eventually

@@ -6,7 +6,7 @@ from email.message import EmailMessage
 import pytest
 from playwright.async_api import Browser, expect
 
-from common.permissions import Role
+from common.access.permissions import Role
 from notify.offices import offices
 from tests import partner_events as partner
 from tests.brokers import Broker

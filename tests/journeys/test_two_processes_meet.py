@@ -14,7 +14,7 @@ from common.contracts.catalog import OfferingListed
 from common.contracts.matching import ShortlistChanged
 from common.contracts.needs import NeedPosted
 from common.contracts.values import Fact
-from common.message import to_headers
+from common.messaging.message import to_headers
 from tests.brokers import Broker
 from tests.chain import settings_for
 from tests.chain_process import services_in_a_process

@@ -10,17 +10,18 @@ from importlib.resources import files
 import httpx
 from fastapi import FastAPI
 
-from common import identity, migrate
-from common.auth import COOKIE
-from common.consumer import Arrived
+from common import migrate
+from common.access import identity
+from common.access.auth import COOKIE
+from common.access.permissions import Role
 from common.contracts.catalog import ExchangeRatePublished, OfferingListed
 from common.contracts.matching import ShortlistChanged
 from common.contracts.needs import NeedPosted
 from common.contracts.values import Fact
 from common.due import DutyRunner
 from common.exact_json import load
-from common.message import Event
-from common.permissions import Role
+from common.messaging.consumer import Arrived
+from common.messaging.message import Event
 from common.postgres import Database
 from common.settings import Settings
 from common.telemetry import Telemetry

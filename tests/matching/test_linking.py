@@ -3,8 +3,8 @@
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from common.consumer import Arrived
 from common.contracts.values import Fact
+from common.messaging.consumer import Arrived
 from common.telemetry import Telemetry, traceparent
 from matching.handlers import HANDLERS, take_locks
 from tests.facts import event_of

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from common.permissions import Role
+from common.access.permissions import Role
 from tests.matching.pairs import CITY_ID, COMPANY_ID, NEED_ID, OFFERING_ID, need_fact, offering_fact, priced
 from tests.matching.running import Site, words_of
 from tests.matching.test_announcing import other, rate

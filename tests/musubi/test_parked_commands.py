@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from common.held import Cause, EventId, RecordId
-from common.message import Event, to_headers
+from common.messaging.message import Event, to_headers
+from common.operating.held import Cause, EventId, RecordId
 from musubi import editor, held_lists, held_names
 from musubi.advice import CannotGoOn
 from musubi.held_names import RecordName

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from common import kafka_log, mending, replay
 from common.clock import utc_now
-from common.consumer import Consumer
-from common.held import EventId
-from common.message import Event, to_headers
-from common.replay import Asked, Replay, Report
-from common.replay_choice import PassedOver
+from common.messaging import kafka_log
+from common.messaging.consumer import Consumer
+from common.messaging.message import Event, to_headers
+from common.operating import mending, replay
+from common.operating.held import EventId
+from common.operating.replay import Asked, Replay, Report
+from common.operating.replay_choice import PassedOver
 from common.service import Service
 from common.telemetry import Telemetry
 from musubi import cli

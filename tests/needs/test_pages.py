@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from common.addresses import Place, cursor
+from common.web.addresses import Place, cursor
 from tests.partner import Partner
 from tests.partner_events import city, in_days, need
 

@@ -4,7 +4,7 @@ import re
 
 import httpx
 
-from common.permissions import Role
+from common.access.permissions import Role
 from tests.mailbox import Mailbox
 from tests.notify.matches import KITAKYUSHU, city_page, company_page, match, need, shortlist
 from tests.notify.world import World

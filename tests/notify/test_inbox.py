@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from common.permissions import Role
+from common.access.permissions import Role
 from tests.notify.matches import KITAKYUSHU, city_page, company_page, match, need, shortlist
 from tests.notify.world import World
 

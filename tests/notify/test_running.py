@@ -9,9 +9,9 @@ from httpx import ASGITransport
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from common import identity
+from common.access import identity
 from common.contracts.values import Fact
-from common.message import to_headers
+from common.messaging.message import to_headers
 from common.telemetry import Telemetry
 from notify.app import create_app
 from notify.settings import NotifySettings

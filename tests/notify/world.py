@@ -14,11 +14,12 @@ from httpx import ASGITransport
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from common import identity, migrate
-from common.auth import COOKIE
-from common.consumer import Arrived
+from common import migrate
+from common.access import identity
+from common.access.auth import COOKIE
+from common.access.permissions import Role
 from common.contracts.values import Fact
-from common.permissions import Role
+from common.messaging.consumer import Arrived
 from common.service import Service
 from common.telemetry import Telemetry
 from notify.app import create_app

@@ -6,7 +6,7 @@ MusubiError
 ├── TryAgain    the outside world is ill; the same call may pass later
 └── (anything else is a bug: the event is parked and somebody is alerted)
 
-Each has a stable `slug`; the HTTP status is only known at the HTTP edge (`common.web`).
+Each has a stable `slug`; the HTTP status is only known at the HTTP edge (`common.web.application`).
 """
 
 from typing import NamedTuple

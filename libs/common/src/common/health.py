@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from common.broker import Broker
+from common.messaging.broker import Broker
 from common.postgres import Database, server_settings
 from common.telemetry import Telemetry
 

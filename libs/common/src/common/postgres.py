@@ -8,11 +8,11 @@ from typing import Any
 import asyncpg
 from asyncpg import InternalClientError
 
-from common import outbox
 from common.clock import Clock, utc_now
 from common.contracts.registry import TOPICS, Topic
 from common.errors import TryAgain
 from common.exact_json import from_json, to_json
+from common.messaging import outbox
 from common.transaction import Transaction
 
 CONNECT_SECONDS = 5

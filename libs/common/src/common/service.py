@@ -11,27 +11,28 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
 
-from common import migrate, outbox
+from common import migrate
 from common.background import Loop, Step
-from common.broker import Broker
 from common.clock import Clock, utc_now
-from common.consumer import Consumer, Handler
 from common.contracts.registry import CONTROL_TOPICS, FACTS, TOPICS, Topic
 from common.contracts.values import Fact
-from common.control import Control, Progress, Resend
 from common.due import DutyHandler, DutyRunner
 from common.health import Health
-from common.kafka_reader import Membership
+from common.messaging import outbox
+from common.messaging.broker import Broker
+from common.messaging.consumer import Consumer, Handler
+from common.messaging.control import Control, Progress, Resend
+from common.messaging.kafka_reader import Membership
+from common.messaging.prune import Pruner
+from common.messaging.relay import Relay
+from common.messaging.subscription import Subscription
+from common.messaging.unparker import Unparker
+from common.messaging.window import Window
 from common.migrate import Folder
 from common.postgres import Database
-from common.prune import Pruner
-from common.relay import Relay
 from common.settings import Settings
-from common.subscription import Subscription
 from common.telemetry import Telemetry
-from common.unparker import Unparker
 from common.watchdog import Watchdog
-from common.window import Window
 
 START_SECONDS = 60
 """So long a service waits at its start for PostgreSQL and for its migrations."""

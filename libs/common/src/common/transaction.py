@@ -12,7 +12,7 @@ from opentelemetry.trace import Span
 from common.clock import rfc3339
 from common.contracts.values import Fact
 from common.exact_json import dump
-from common.message import Event, check_sendable, event_of
+from common.messaging.message import Event, check_sendable, event_of
 from common.telemetry import current_traceparent, span_context, traceparent
 
 

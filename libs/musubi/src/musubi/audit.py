@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common import audit
-from common.audit import Witness
+from common.operating import audit
+from common.operating.audit import Witness
 from musubi import places
 from musubi.advice import CannotGoOn
 

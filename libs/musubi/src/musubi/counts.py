@@ -7,10 +7,10 @@ from typing import NamedTuple
 import asyncpg
 import httpx
 
-from common import identity
-from common.auth import COOKIE
+from common.access import identity
+from common.access.auth import COOKIE
+from common.access.permissions import Role
 from common.clock import utc_now
-from common.permissions import Role
 from common.postgres import server_settings
 from musubi import roles
 from musubi.sign_in_links import OPERATOR

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common.raw_records import RecordText
+from common.operating.raw_records import RecordText
 from musubi.advice import CannotGoOn
 
 _PARTS = re.compile(r"^--- (key|headers|body)\n", re.MULTILINE)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from common import held, json_shown, raw_records
-from common.broken_words import in_words
 from common.clock import rfc3339
 from common.exact_json import NotJson, from_json
-from common.held import CauseRow, HeldEvent, HeldRecord, RecordCause, RecordId
+from common.operating import held, json_shown, raw_records
+from common.operating.broken_words import in_words
+from common.operating.held import CauseRow, HeldEvent, HeldRecord, RecordCause, RecordId
 from common.transaction import Transaction
 from musubi import held_names, places
 from musubi.held_names import RecordName

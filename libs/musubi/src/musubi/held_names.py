@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from common.held import Cause, EventId, RecordCause, RecordId
+from common.operating.held import Cause, EventId, RecordCause, RecordId
 from musubi.advice import CannotGoOn
 
 _EVENT = re.compile(r"([^:/]+):(.+):([0-9]{1,18})", re.DOTALL)

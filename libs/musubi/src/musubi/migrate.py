@@ -5,7 +5,8 @@ import os
 from collections.abc import Sequence
 from importlib.resources import files
 
-from common import identity, migrate
+from common import migrate
+from common.access import identity
 from musubi import roles
 from musubi.advice import CannotGoOn
 

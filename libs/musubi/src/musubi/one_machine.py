@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TextIO
 import uvicorn
 from fastapi import FastAPI
 
-from common import identity
+from common.access import identity
 from common.clock import utc_now
 from common.garbage import collect_seldom
 from common.migrate import ChangedMigration

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from common import audit, held, mending, mending_records, raw_records
-from common.amendments import checked_reason
 from common.clock import rfc3339
 from common.errors import MusubiError, NotFound
-from common.held import Cause, EventId, HeldEvent, HeldRecord, RecordCause, RecordId
+from common.operating import audit, held, mending, mending_records, raw_records
+from common.operating.amendments import checked_reason
+from common.operating.held import Cause, EventId, HeldEvent, HeldRecord, RecordCause, RecordId
 from common.postgres import Database
 from common.transaction import Transaction
 from musubi import editor, held_lists, held_names, places

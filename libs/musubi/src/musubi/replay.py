@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 
-from common import audit, kafka_log, replay
-from common.amendments import checked_reason
 from common.clock import rfc3339, utc_now
-from common.consumer import Consumer
 from common.errors import MusubiError
+from common.messaging import kafka_log
+from common.messaging.consumer import Consumer
+from common.operating import audit, replay
+from common.operating.amendments import checked_reason
+from common.operating.replay import AT_ONCE, Asked, Replay, Report
+from common.operating.replay_choice import Choice
 from common.postgres import Database
-from common.replay import AT_ONCE, Asked, Replay, Report
-from common.replay_choice import Choice
 from common.settings import Settings
 from common.telemetry import Telemetry
 from musubi import places

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from common import identity
+from common.access import identity
+from common.access.identity import OrganisationKind
+from common.access.permissions import Role
 from common.clock import utc_now
-from common.identity import OrganisationKind
-from common.permissions import Role
 from common.postgres import Database
 from musubi import roles, run_file
 from musubi.advice import CannotGoOn

@@ -6,11 +6,13 @@ from fastapi import FastAPI
 
 from catalog import api, pages
 from catalog.handlers import SUBMISSIONS
-from common import intake, parked_pages, web
 from common.clock import Clock, utc_now
+from common.operating import parked_pages
+from common.partners import intake
 from common.service import Service
 from common.settings import Settings
 from common.telemetry import Telemetry
+from common.web import application as web
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemetry | None = None) -> FastAPI:

@@ -10,7 +10,7 @@ from common.contracts.catalog import (
     OfferingSubmitted,
 )
 from common.faults import fault
-from common.intake import Effect, NotYet, Received, Recorder
+from common.partners.intake import Effect, NotYet, Received, Recorder
 from common.transaction import Transaction
 
 

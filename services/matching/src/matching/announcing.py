@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from common.contracts.matching import ShortlistChanged
 from common.exact_json import to_json
-from common.message import Event
+from common.messaging.message import Event
 from common.telemetry import sampled
 from common.transaction import Transaction
 from matching import list_store, store

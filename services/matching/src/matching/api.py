@@ -6,13 +6,13 @@ from fastapi import APIRouter, Depends
 from msgspec import Raw
 from starlette.responses import Response
 
-from common.addresses import known_form
-from common.auth import Principal, allowed
+from common.access.auth import Principal, allowed
+from common.access.permissions import Action
 from common.errors import NotFound
-from common.json_answers import private_answer
-from common.list_parameters import Cursor, Limit
-from common.permissions import Action
 from common.service import Service
+from common.web.addresses import known_form
+from common.web.json_answers import private_answer
+from common.web.list_parameters import Cursor, Limit
 from matching import page_store
 from matching.domain.facets import WEIGHTS
 from matching.page_store import Scope, StoredList

@@ -4,11 +4,12 @@ from importlib.resources import files
 
 from fastapi import FastAPI
 
-from common import parked_pages, web
 from common.clock import Clock, utc_now
+from common.operating import parked_pages
 from common.service import Service
 from common.settings import Settings
 from common.telemetry import Telemetry
+from common.web import application as web
 from matching import api, pages
 from matching.handlers import DUTIES, HANDLERS, take_locks
 

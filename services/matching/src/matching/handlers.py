@@ -10,13 +10,13 @@ from itertools import islice
 from typing import Any
 
 from common import due
-from common.consumer import Arrived
 from common.contracts.catalog import ExchangeRatePublished, OfferingListed
 from common.contracts.matching import NeedSummary
 from common.contracts.needs import NeedPosted
 from common.due import Duty
 from common.exact_json import dump, to_json
-from common.message import Event
+from common.messaging.consumer import Arrived
+from common.messaging.message import Event
 from common.transaction import Transaction
 from common.vocabulary import technologies
 from matching import announcing, listing, store

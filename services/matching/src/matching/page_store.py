@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from common.auth import Principal
+from common.access.auth import Principal
+from common.access.permissions import Action, Role
 from common.contracts.matching import Match, NeedSummary
 from common.exact_json import from_json, load
-from common.permissions import Action, Role
 from common.transaction import Transaction
 from matching.domain.sides import Need, Offering
 

@@ -8,18 +8,18 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from common.addresses import address, each_taken_off, known_form, window
-from common.auth import Principal, allowed
+from common.access.auth import Principal, allowed
+from common.access.permissions import Action
 from common.contracts.matching import Match
 from common.contracts.values import Money
 from common.errors import NotFound
 from common.exact_json import load, to_json
-from common.list_parameters import Code, PageNumber
-from common.permissions import Action
 from common.service import Service
 from common.transaction import Transaction
 from common.vocabulary import technologies
-from common.web import Pages
+from common.web.addresses import address, each_taken_off, known_form, window
+from common.web.application import Pages
+from common.web.list_parameters import Code, PageNumber
 from matching import page_store, store
 from matching.domain.circumstances import Circumstances, NoRate, Rate, day_at, rates_between
 from matching.domain.explanation import explained

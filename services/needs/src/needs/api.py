@@ -3,13 +3,13 @@
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from common.addresses import Place, cursor, known_form, place_of
-from common.auth import allowed
+from common.access.auth import allowed
+from common.access.permissions import Action
 from common.errors import NotFound
-from common.json_answers import public_answer, without_addresses
-from common.list_parameters import Code, Cursor, Limit
-from common.permissions import Action
 from common.service import Service
+from common.web.addresses import Place, cursor, known_form, place_of
+from common.web.json_answers import public_answer, without_addresses
+from common.web.list_parameters import Code, Cursor, Limit
 from needs import store
 from needs.store import Filter
 

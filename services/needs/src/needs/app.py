@@ -4,11 +4,13 @@ from importlib.resources import files
 
 from fastapi import FastAPI
 
-from common import intake, parked_pages, web
 from common.clock import Clock, utc_now
+from common.operating import parked_pages
+from common.partners import intake
 from common.service import Service
 from common.settings import Settings
 from common.telemetry import Telemetry
+from common.web import application as web
 from needs import api, pages
 from needs.handlers import DUTIES, SUBMISSIONS
 

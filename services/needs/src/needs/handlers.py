@@ -6,7 +6,7 @@ from common import due
 from common.contracts.needs import MunicipalityListed, MunicipalitySubmitted, NeedPosted, NeedSubmitted
 from common.due import Duty, DutyHandler
 from common.faults import fault
-from common.intake import Effect, NotYet, Received, Recorder
+from common.partners.intake import Effect, NotYet, Received, Recorder
 from common.transaction import Transaction
 from needs import domain, store
 

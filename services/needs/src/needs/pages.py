@@ -6,14 +6,14 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from common.addresses import address, each_taken_off, known_form, window
-from common.auth import allowed
+from common.access.auth import allowed
+from common.access.permissions import Action
 from common.errors import NotFound
-from common.list_parameters import Code, PageNumber
-from common.permissions import Action
 from common.service import Service
 from common.vocabulary import technologies
-from common.web import Pages
+from common.web.addresses import address, each_taken_off, known_form, window
+from common.web.application import Pages
+from common.web.list_parameters import Code, PageNumber
 from needs import store
 from needs.store import Filter
 

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from common.addresses import Place
 from common.contracts.needs import MunicipalityListed, NeedPosted
 from common.transaction import Transaction
 from common.vocabulary import technologies
+from common.web.addresses import Place
 
 
 class Filter(NamedTuple):

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from common.addresses import Place, cursor, place_of
-from common.auth import Principal, allowed
-from common.json_answers import private_answer
-from common.list_parameters import Cursor, Limit
-from common.permissions import Action
+from common.access.auth import Principal, allowed
+from common.access.permissions import Action
 from common.service import Service
+from common.web.addresses import Place, cursor, place_of
+from common.web.json_answers import private_answer
+from common.web.list_parameters import Cursor, Limit
 from notify import store
 from notify.inbox import organisation_of
 from notify.shown import state_of

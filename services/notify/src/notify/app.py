@@ -4,10 +4,12 @@ from importlib.resources import files
 
 from fastapi import FastAPI
 
-from common import parked_pages, sign_in, web
+from common.access import sign_in
 from common.clock import Clock, utc_now
+from common.operating import parked_pages
 from common.service import Service
 from common.telemetry import Telemetry
+from common.web import application as web
 from notify import api, home, inbox, mails
 from notify.handlers import HANDLERS
 from notify.sender import Sender

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from common.consumer import Arrived, Handler
 from common.contracts.catalog import CompanyListed
 from common.contracts.matching import NeedSummary, ShortlistChanged
 from common.contracts.needs import MunicipalityListed
 from common.contracts.notify import NotificationIssued
 from common.contracts.values import Fact
-from common.message import Event
+from common.messaging.consumer import Arrived, Handler
+from common.messaging.message import Event
 from common.transaction import Transaction
 from notify import mail_store, store
 from notify.domain.answer import answer_by

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from common.auth import Principal, allowed
-from common.charts import City
+from common.access.auth import Principal, allowed
+from common.access.permissions import Action
 from common.formats import Formats
-from common.language_choice import language_of
-from common.permissions import Action
 from common.service import Service
-from common.web import Pages
+from common.web.application import Pages
+from common.web.charts import City
+from common.web.language_choice import language_of
 from notify import store
 from notify.domain import figures
 from notify.readers import reader_of

@@ -8,17 +8,17 @@ from fastapi import APIRouter, Depends, Form
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from common.addresses import known_form, window
-from common.auth import Principal, allowed
+from common.access.auth import Principal, allowed
+from common.access.permissions import Action
 from common.contracts.notify import NotificationAcknowledged
 from common.errors import NotFound
 from common.formats import Formats
-from common.language_choice import language_of
-from common.list_parameters import PageNumber
-from common.permissions import Action
 from common.service import Service
 from common.transaction import Transaction
-from common.web import Pages
+from common.web.addresses import known_form, window
+from common.web.application import Pages
+from common.web.language_choice import language_of
+from common.web.list_parameters import PageNumber
 from notify import mail_store, store
 from notify.domain import figures
 from notify.domain.answer import Group

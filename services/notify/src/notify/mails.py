@@ -9,13 +9,13 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from common.addresses import known_form, window
-from common.auth import Principal, allowed
+from common.access.auth import Principal, allowed
+from common.access.permissions import Action
 from common.errors import NotFound
-from common.list_parameters import PageNumber
-from common.permissions import Action
 from common.service import Service
-from common.web import Pages
+from common.web.addresses import known_form, window
+from common.web.application import Pages
+from common.web.list_parameters import PageNumber
 from notify import mail_store
 from notify.domain.delivery import STATES, State
 from notify.readers import reader_of

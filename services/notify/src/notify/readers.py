@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from common.auth import Principal
-from common.permissions import Action, Role
+from common.access.auth import Principal
+from common.access.permissions import Action, Role
 from common.transaction import Transaction
 from notify import store
 from notify.offices import SECRETARIAT, offices

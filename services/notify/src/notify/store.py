@@ -9,12 +9,12 @@ from uuid import UUID
 
 import asyncpg
 
-from common.addresses import Place
 from common.contracts.catalog import CompanyListed
 from common.contracts.matching import Match, NeedSummary, ShortlistChanged
 from common.contracts.needs import MunicipalityListed
 from common.exact_json import dump
 from common.transaction import Transaction
+from common.web.addresses import Place
 from notify.domain.ration import Earlier
 from notify.domain.recipients import Kind
 

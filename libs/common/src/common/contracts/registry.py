@@ -48,7 +48,8 @@ CONTROL_TOPICS = {
         Topic(RESEND, "call", ANY_SERVICE, partitions=1),
     )
 }
-"""How far each group has come, and what shall be sent again (see `common.control`). No gate guards them: they only hasten."""
+"""How far each group has come, and what shall be sent again (see `common.messaging.control`).
+No gate guards them: they only hasten."""
 
 FACTS: dict[str, type[Fact]] = {
     fact.type: fact

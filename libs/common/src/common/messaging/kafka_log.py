@@ -1,0 +1,117 @@
+"""Reads topics' logs from one place to another, as nobody's consumer group: no rebalance, no offsets kept."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from common.errors import TryAgain
+from common.messaging import header_names
+from common.messaging.message import Partition
+
+ANSWER_SECONDS = 15
+"""Longer silence counts as a broker that is away."""
+_AT_ONCE = 500
+
+_AWAY = {
+    "en": "The broker does not answer. Please try again when it is back.",
+    "ja": "ブローカーが応答していません。復旧してから、もう一度お試しください。",
+}
+
+
+class Stretch(NamedTuple):
+    """A piece of a partition's log: from the first offset up to, not with, the last."""
+
+    first: int
+    end: int
+
+
+class KafkaLog:
+    """An open connection for reading. Every call raises `TryAgain` when the broker does not answer."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+
+    async def whole(self, topics: Collection[str]) -> dict[Partition, Stretch]:
+        """All that the log holds of these topics at this moment; raises `TryAgain` for a topic that does not exist."""
+        async with _answering():
+            parts = [TopicPartition(topic, part) for topic in sorted(topics) for part in sorted(await self._partitions(topic))]
+            firsts = await self._consumer.beginning_offsets(parts)
+            ends = await self._consumer.end_offsets(parts)
+        return {Partition(*part): Stretch(firsts[part], ends[part]) for part in parts}
+
+    async def _partitions(self, topic: str) -> set[int]:
+        await self._consumer._client.force_metadata_update()  # aiokafka offers no public way to ask for the topics anew
+        found = self._consumer.partitions_for_topic(topic)
+        if not found:
+            raise TryAgain("no-such-topic", {"en": f"The broker has no topic {topic}. `musubi topics apply` creates it."})
+        return found
+
+    async def offsets_at(self, moment: datetime, stretches: Mapping[Partition, Stretch]) -> dict[Partition, int]:
+        """In each partition the first offset that was stored at this moment or later; its end where there is none."""
+        asked = {TopicPartition(*part): max(0, int(moment.timestamp() * 1000)) for part in stretches}
+        async with _answering():
+            found = await self._consumer.offsets_for_times(asked)
+        return {
+            part: min(at.offset, stretch.end) if (at := found.get(TopicPartition(*part))) is not None else stretch.end
+            for part, stretch in stretches.items()
+        }
+
+    async def read(self, stretches: Mapping[Partition, Stretch]) -> AsyncIterator[Sequence[ConsumerRecord]]:
+        """The records of these stretches, those of one partition in order, some at a time."""
+        ends = {TopicPartition(*part): stretch.end for part, stretch in stretches.items() if stretch.first < stretch.end}
+        self._consumer.assign(list(ends))
+        for part in ends:
+            self._consumer.seek(part, stretches[Partition(*part)].first)
+        moved_at = time.monotonic()
+        while ends:
+            async with _answering():
+                arrived = await self._consumer.getmany(*ends, timeout_ms=200, max_records=_AT_ONCE)
+                reached = {part: await self._consumer.position(part) for part in ends}
+            for part, records in arrived.items():
+                if inside := [record for record in records if record.offset < ends[part]]:
+                    yield inside
+            done = [part for part in ends if reached[part] >= ends[part]]
+            if arrived or done:
+                moved_at = time.monotonic()
+            elif time.monotonic() - moved_at > ANSWER_SECONDS:
+                raise TryAgain("broker-away", _AWAY)
+            for part in done:
+                self._consumer.pause(part)
+                del ends[part]
+
+
+@asynccontextmanager
+async def opened(bootstrap: str) -> AsyncIterator[KafkaLog]:
+    """Connect while the block runs; raises `TryAgain` when the broker does not answer."""
+    header_names.take_any()
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        metadata_max_age_ms=10_000,
+    )
+    try:
+        async with _answering():
+            await consumer.start()
+        yield KafkaLog(consumer)
+    finally:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(2):
+                await consumer.stop()
+
+
+@asynccontextmanager
+async def _answering() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            yield
+    except (TimeoutError, KafkaError, OSError) as error:
+        raise TryAgain("broker-away", _AWAY) from error
