@@ -9,11 +9,11 @@ import pytest
 
 from common.contracts.registry import FACTS
 from common.errors import NotFound, Rejected
-from common.messaging import cursors, parked, raw_records
+from common.messaging import cursors, parked
 from common.messaging.decoding import decode
 from common.messaging.gate import Move
 from common.messaging.message import MAX_TAKEN, Broken, raw_headers
-from common.operating import audit, held, mending_records
+from common.operating import audit, held, mending_records, raw_records
 from common.operating.broken_words import in_words
 from common.operating.held import HeldRecord, RecordId
 from common.operating.raw_records import RecordText
