@@ -56,6 +56,10 @@ BUGS: Mapping[str, Bug] = {
         "The relay does not notice that the broker is another one, and sends nothing again.",
         (("common.messaging.sending:Sending.meet", sending.never_again),),
     ),
+    "nobody-stands-by": Bug(
+        "Every relay takes itself for the leader: one sends an old version of a state after another sent the new one.",
+        (("common.messaging.relay:Relay._stand_by", sending.leads_at_once),),
+    ),
     "calls-unanswered": Bug(
         "The relay does not send again what a reader says it misses.",
         (("common.messaging.relay:Relay.asked", sending.deaf),),
@@ -87,6 +91,10 @@ BUGS: Mapping[str, Bug] = {
             ("common.messaging.cursors:claim", taking_in.claims_without_life),
             ("common.messaging.subscription:Subscription._rewind", taking_in.never_back),  # either alone is healed by the other
         ),
+    ),
+    "zombie-not-fenced": Bug(
+        "A reader stores its offsets though the partition is another's, and the broker another one, by now.",
+        (("common.messaging.cursors:fence", taking_in.fences_nobody),),
     ),
     "shorter-log-unnoticed": Bug(
         "A reader that stands beyond the end of a log stays there, and the relay is content with what lies before it.",

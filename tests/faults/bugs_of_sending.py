@@ -118,6 +118,13 @@ def always_content(right: Any) -> Any:
     return acknowledged
 
 
+def leads_at_once(right: Any) -> Any:
+    async def stand_by(*args: Any) -> None:
+        pass
+
+    return stand_by
+
+
 def deaf(right: Any) -> Any:
     return lambda relay, resend: None
 

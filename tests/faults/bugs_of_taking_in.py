@@ -70,6 +70,16 @@ def claims_without_life(right: Any) -> Any:
     return claim
 
 
+def fences_nobody(right: Any) -> Any:
+    async def fence(tx: Transaction, group: str, owned: Any, after: Mapping[Partition, int]) -> None:
+        await tx.connection.executemany(
+            "update consumer_offset set next = $4 where grp = $1 and topic = $2 and part = $3",
+            [(group, *part, offset) for part, offset in sorted(after.items())],
+        )
+
+    return fence
+
+
 def never_back(right: Any) -> Any:
     async def rewind(subscription: Any, parts: Any) -> None:
         pass
@@ -183,12 +193,7 @@ def answers_first(right: Any) -> Any:
 # mail --------------------------------------------------------------------------------------------------------------------
 def with_new_message_ids(right: Any) -> Any:
     async def claim(*args: Any, **named: Any) -> Any:
-        return [
-            replace(
-                mail, message=re.sub(rb"(?im)^message-id: <[^@>]*", b"Message-ID: <" + str(uuid.uuid4()).encode(), mail.message)
-            )
-            for mail in await right(*args, **named)
-        ]
+        return [replace(mail, message=_renamed(mail.message)) for mail in await right(*args, **named)]
 
     return claim
 

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -120,6 +120,8 @@ class Trigger:
         self.obeyed: list[Order] = []
         self.only: Callable[..., bool] = lambda *args: True
         """Which calls count, by their arguments."""
+        self.released = asyncio.Event()
+        """Set, it ends what hangs."""
         self._notes = notes
         self._die = die or _kill_ourselves
 
@@ -142,7 +144,9 @@ class Trigger:
         """Here and now."""
         self.note(order)
         if order.hang:
-            await asyncio.sleep(order.hang)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(order.hang):
+                    await self.released.wait()
         else:
             self._die()
 

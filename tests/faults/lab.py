@@ -7,7 +7,7 @@ import asyncio
 import random
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,11 @@ import httpx
 from fastapi import FastAPI
 
 from common import migrate, service
+from common.messaging.broker import Broker
 from common.messaging.message import Event
+from common.messaging.relay import Relay
 from common.service import Service
+from common.telemetry import Telemetry
 from musubi.embedded_kafka import EmbeddedBroker
 from musubi.lifespans import side_by_side
 from notify.settings import NotifySettings
@@ -93,6 +96,17 @@ class Lab:
                 await asyncio.gather(*self._asking, return_exceptions=True)
                 self._asking.clear()
 
+    @asynccontextmanager
+    async def another_relay(self, of: str) -> AsyncIterator[None]:
+        """A second process of this service runs, as far as sending goes."""
+        broker = Broker(self.broker.address, self.broker.incarnation)
+        running = asyncio.create_task(Relay(self.dsn, of, broker, Telemetry(of, log_level="ERROR")).run())
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.wait([running], timeout=5)
+
     def _reach(self, apps: Mapping[str, FastAPI]) -> None:
         """From now on requests go to these, too."""
         self.partner.where.origins |= {name: [f"http://{name}"] for name in apps}
@@ -150,15 +164,19 @@ class Lab:
 
     # faults ----------------------------------------------------------------------------------------------------------
     @contextmanager
-    def stopped_at(self, point: str, *, nth: int = 1, seconds: float = FOR_EVER) -> Any:
-        """Whoever comes by this crash point for the nth time gets no further, for so long. Gives a function that waits for it."""
+    def stopped_at(
+        self, point: str, *, seconds: float = FOR_EVER, only: Callable[..., bool] | None = None
+    ) -> Iterator["Stopped"]:
+        """Who comes by this crash point first gets no further, for so long. `only` says by the arguments which calls count."""
         trigger = Trigger()
-        trigger.take(Order(point, nth, hang=seconds))
+        trigger.take(Order(point, hang=seconds))
         if point.startswith("outbox.append"):
             trigger.only = lambda tx, *_: bool(tx.emitted)
+        if only is not None:
+            trigger.only = only
         undo = wrap(CRASH_POINTS[point], trigger)
         try:
-            yield lambda: until(lambda: trigger.obeyed)
+            yield Stopped(trigger)
         finally:
             undo()
 
@@ -208,14 +226,30 @@ class Lab:
 
     async def rest(self, *, within: float | None = None, whole_log: bool = False) -> list[Anomaly]:
         """Wait until nothing is left to do; then all anomalies, of every kind. In a life; `whole_log`: it was the only one of its
-        broker, so that everything must be found in Kafka."""
+        broker, and only relays wrote events, so that everything must be found in Kafka, the newest of each state last."""
         left = await rest.at_rest(self.dsn, within=within or self.patience)
         found = [Anomaly("stuck", what, f"{amount} left") for what, amount in left.items()]
         await evidence.collect(self.ledger.connection, self.dsn, self.broker.address)
         found += verdict.judge(self.ledger.connection, real=whole_log)
+        if whole_log:
+            found += verdict.outdated(self.ledger.connection)
         found += await states.compare(self.ledger.connection, self.dsn)
         arrived = list(zip(self.mailbox.messages, self.mailbox.recipients, strict=True))
         return found + await states.mails(self.dsn, arrived, self.mailbox.refused_for_good)
+
+
+class Stopped:
+    """Somebody who was stopped at a point. Call it to wait until somebody is."""
+
+    def __init__(self, trigger: Trigger) -> None:
+        self._trigger = trigger
+
+    async def __call__(self) -> None:
+        await until(lambda: self._trigger.obeyed)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        self._trigger.released.set()
 
 
 async def prepare(dsn: str) -> str:

@@ -1,12 +1,12 @@
 """Small stories in which a certain mistake would show: each ends at rest, and gives every anomaly that the verdict finds."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from common.clock import rfc3339
 from common.exact_json import dump
-from common.messaging.message import Event
+from common.messaging.message import Event, Partition
 from common.messaging.publisher import Publisher
 from tests.common.hop import until
 from tests.eventually import eventually
@@ -73,6 +73,16 @@ async def killed_before_it_sends(lab: Lab) -> list[Anomaly]:
         return await lab.rest()
 
 
+async def two_processes_send(lab: Lab) -> list[Anomaly]:
+    """A relay hesitates with a batch in its hand, a second process of the service beside it, while newer versions are stored."""
+    async with lab.life("counter", "tally"), lab.another_relay("counter"):
+        with lab.stopped_at("publisher.Publisher.publish:before", seconds=1.5) as stopped:
+            await lab.say(lab.numbers(*KEYS, kind=SET))
+            await stopped()
+            await lab.say(lab.numbers(*KEYS, kind=SET))
+        return await lab.rest(whole_log=True)
+
+
 async def killed_before_the_commit(lab: Lab) -> list[Anomaly]:
     """A process dies while it takes in two requests: one right before its events are appended, one right after. The partner, who
     has no answers, sends the same again."""
@@ -129,6 +139,31 @@ async def a_log_is_shortened(lab: Lab) -> list[Anomaly]:
     async with lab.life("counter", "tally"):
         await lab.say(lab.numbers(*KEYS))
         return await lab.rest()
+
+
+async def a_reader_of_another_life_wakes_up(lab: Lab) -> list[Anomaly]:
+    """A reader hangs in a batch while the broker loses its log and another one takes over, and goes on when that one has begun.
+    The new log is longer in the end, and laid out otherwise, because the old one held junk."""
+    async with lab.life("tally"):
+        async with lab.life("counter"):
+            await lab.throw_in(lab.bad_json(COUNTED, 40))
+            await lab.say(lab.numbers(*KEYS))
+            await everything_counted(lab, len(KEYS))
+            with lab.stopped_at("cursors.fence:before", only=half_of_the_tally) as zombie:
+                await lab.say(lab.numbers(*KEYS))
+                await zombie()
+        lab.lose_the_log()
+        async with lab.life("counter"):
+            await lab.say(lab.numbers(*(f"new-{number}" for number in range(100))))
+            await everything_counted(lab, 2 * len(KEYS) + 100, "counter")
+            await everything_sent(lab)
+            with lab.stopped_at("cursors.fence:before", only=half_of_the_tally) as heir:
+                async with lab.life("tally"):
+                    await heir()
+                    zombie.go_on()
+                    await eventually(lambda: lab.rows("tally", IN_WORK), lambda rows: len(rows) == 1, within=10, what="it ended")
+            async with lab.life("tally"):
+                return await lab.rest()
 
 
 async def poison_among_good_ones(lab: Lab) -> list[Anomaly]:
@@ -201,6 +236,15 @@ async def a_mail_server_hangs_up(lab: Lab) -> list[Anomaly]:
 
 
 # what the stories are made of --------------------------------------------------------------------------------------------
+IN_WORK = "select from pg_stat_activity where application_name = 'musubi-tally' and state = 'idle in transaction'"
+"""The transactions in which a tally hangs."""
+
+
+def half_of_the_tally(tx: object, group: str, owned: object, after: Mapping[Partition, int]) -> bool:
+    """Of the two transactions that a reader has side by side, always the same one."""
+    return group == "tally" and min(after).number % 2 == 0
+
+
 async def everything_counted(lab: Lab, amount: int, *services: str) -> None:
     """Wait until so many events have taken effect, there or at both."""
     for service in services or ("counter", "tally"):

@@ -165,6 +165,14 @@ def test_each_check_is_shown_to_find_something(book: Book) -> None:
     assert not silent
 
 
+def test_a_state_that_ends_with_an_older_version_in_kafka_is_found(book: Book) -> None:
+    assert verdict.outdated(book) == []
+    book.execute(f"""insert into on_topic values ('{SET}', 0, 99, 'a', 3, 'event-{SET}-3')""")
+    book.execute(f"""insert into on_topic values ('{SAID}', 0, 99, 'a', 3, 'event-{SAID}-3')""")  # a repeat, which harms nobody
+    [found] = verdict.outdated(book)
+    assert (found.kind, found.key) == ("order", f"{SET}/a")
+
+
 def test_of_several_versions_the_newest_by_its_own_time_is_in_force(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
     sent = [Sent(f"id-{n}", "needs", "need", "n", n, time=f"2026-11-24T00:00:0{n}Z", data=json.dumps(n)) for n in range(1, 6)]

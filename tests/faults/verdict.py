@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from tests.faults.counter import COUNTED, SAID, SET, TOPICS
+from tests.faults.counter import COUNTED, OWN_TOPICS, SAID, SET, TOPICS
 
 
 class Anomaly(NamedTuple):
@@ -162,6 +162,18 @@ def judge(book: sqlite3.Connection, *, real: bool) -> list[Anomaly]:
     if real:
         found += _vanished(book)
     return found
+
+
+def outdated(book: sqlite3.Connection) -> list[Anomaly]:
+    """States whose last record in Kafka is not their newest version: of a compacted log nothing else is left for a new reader.
+
+    Only where nobody but relays wrote events, and none went on that had been cut off (decision 62 says what is promised then)."""
+    states = [topic.name for topic in OWN_TOPICS.values() if topic.kind == "state"]
+    sql = f"""select topic || '/' || key, 'the log ends with sequence ' || sequence || ', after ' || newest from (
+        select *, max(sequence) over one as newest, max("offset") over one as end from on_topic t
+        where {OURS} and topic in ({", ".join("?" * len(states))}) window one as (partition by topic, key)
+    ) where "offset" = end and sequence < newest"""
+    return [Anomaly("order", *row) for row in book.execute(sql, states)]
 
 
 def _stuck(book: sqlite3.Connection) -> Iterator[Anomaly]:

@@ -105,13 +105,7 @@ class Relay:
         session = server_settings(self._schema) | {"idle_session_timeout": f"{SESSION_SECONDS}s"}
         connection = await asyncpg.connect(self._dsn, command_timeout=5, timeout=CONNECT_SECONDS, server_settings=session)
         try:
-            # A lock belongs to the whole database: the schema's own number keeps services apart.
-            while not await connection.fetchval(  # noqa: ASYNC110  the lock is PostgreSQL's
-                "select pg_try_advisory_lock($1, (select oid::int from pg_namespace where nspname = $2))",
-                RELAY_LOCK,
-                self._schema,
-            ):
-                await asyncio.sleep(1)
+            await self._stand_by(connection)
             self._sending = await sending_store.known(connection)
             if await sending_store.all_again(connection):  # the leader before us was cut off while it marked
                 await self._mark_everything(connection, "begun before")
@@ -135,6 +129,14 @@ class Relay:
             self._wait_for(frozenset())
             connection.terminate()
             await self._sender.close()  # what is under way must not arrive under another's lead
+
+    async def _stand_by(self, connection: asyncpg.Connection) -> None:
+        """Until the lock is ours: nobody else leads then."""
+        # A lock belongs to the whole database: the schema's own number keeps services apart.
+        while not await connection.fetchval(  # noqa: ASYNC110  the lock is PostgreSQL's
+            "select pg_try_advisory_lock($1, (select oid::int from pg_namespace where nspname = $2))", RELAY_LOCK, self._schema
+        ):
+            await asyncio.sleep(1)
 
     async def _meet_broker(self, connection: asyncpg.Connection, *, in_doubt: bool = False) -> None:
         """Ask the broker who it is and how long its log is; note how far the readers are.
