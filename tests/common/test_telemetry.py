@@ -6,18 +6,22 @@ import uuid
 from itertools import pairwise
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 
 from common import telemetry
 from common.clock import utc_now
+from common.failed_spans import ALONE
 from common.messaging.message import Event
 from common.telemetry import Telemetry
 from common.transaction import Transaction
 from tests.brokers import Broker
 from tests.common.hop import NOTIFICATIONS, RATES, Source, looking_at, rate, running_hop, until
+
+TRACEPARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 
 
 @pytest.fixture
@@ -75,6 +79,70 @@ async def test_one_trace_leads_from_the_request_through_both_hops(
 async def test_where_nothing_is_sampled_there_are_no_spans(postgres: str, kafka: Broker, kept: InMemorySpanExporter) -> None:
     await rate_to_notification(postgres, kafka, kept, 0.0)
     assert kept.get_finished_spans() == ()
+
+
+async def test_what_fails_is_kept_although_nothing_is_sampled(postgres: str, kafka: Broker, kept: InMemorySpanExporter) -> None:
+    """An event that is parked, one whose batch is rolled back, and a record that is none; each in its trace."""
+    name = f"hop_{uuid.uuid4().hex[:8]}"
+    told = telling("source", kept, 0.0)
+    async with (
+        Source(postgres, kafka, telemetry=told).running() as source,
+        running_hop(postgres, kafka, name, telemetry=telling(name, kept, 0.0)),
+        looking_at(postgres, name) as seen,
+    ):
+        with told.span("request") as request:
+            await source.emit(rate("JPY", source="poison"), rate("USD"))
+
+        async def parked() -> bool:
+            return bool(await seen.parked())
+
+        await until(parked)
+        await until(lambda: kept.get_finished_spans())
+        [span, *_] = kept.get_finished_spans()
+        assert (span.name, span.status.status_code) == (f"process {RATES}", StatusCode.ERROR)
+        assert span.attributes is not None
+        assert (span.attributes[telemetry.ERROR_TYPE], span.attributes["messaging.kafka.message.key"]) == ("poison", "JPY")
+        assert span.attributes[ALONE] is True
+        assert span.context is not None
+        assert span.context.trace_id == request.get_span_context().trace_id
+        assert span.start_time and span.end_time
+        assert span.start_time < span.end_time
+
+        kept.clear()
+        await source.emit(rate("EUR", source="database"))  # a deadlock, again and again
+        await until(lambda: kept.get_finished_spans())
+        [rolled_back, *_] = kept.get_finished_spans()
+        assert rolled_back.attributes is not None
+        assert rolled_back.attributes[telemetry.MESSAGING_BATCH_COUNT] in (1, 2)  # with what the dollar's rate led to
+        assert rolled_back.attributes[telemetry.ERROR_TYPE] == "DeadlockDetectedError"
+        await seen.cure("database")
+
+        kept.clear()
+        producer = AIOKafkaProducer(bootstrap_servers=kafka.address)
+        await producer.start()
+        await producer.send_and_wait(RATES, b"no event", headers=[("traceparent", TRACEPARENT)])
+        await producer.stop()
+        await until(lambda: [s for s in kept.get_finished_spans() if (s.attributes or {}).get("musubi.outcome") == "quarantined"])
+        [broken] = [s for s in kept.get_finished_spans() if (s.attributes or {}).get("musubi.outcome") == "quarantined"]
+        assert broken.parent is not None
+        assert telemetry.span_context(TRACEPARENT) == broken.parent
+
+
+def test_an_unsampled_span_goes_nowhere_unless_it_fails(kept: InMemorySpanExporter) -> None:
+    told = telling("needs", kept, 0.0)
+    with told.span("well") as well:
+        assert not telemetry.sampled(telemetry.traceparent(well))
+    with pytest.raises(ValueError, match="x"), told.span("ill", attributes={"a": 1}):
+        raise ValueError("x")
+    [span] = kept.get_finished_spans()
+    assert (span.name, span.status.description) == ("ill", None)
+    assert dict(span.attributes or {}) == {"a": 1, telemetry.ERROR_TYPE: "ValueError", ALONE: True}
+    assert not span.events  # no text of the error, which may quote data
+
+
+def test_without_anywhere_to_go_a_span_of_an_unsampled_trace_is_only_a_number() -> None:
+    with Telemetry("needs", sampling=0.0).span("x") as span:
+        assert not span.is_recording()
 
 
 def test_an_earlier_trace_is_linked_to_the_event_that_completes_it(kept: InMemorySpanExporter) -> None:

@@ -16,10 +16,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from pythonjsonlogger.json import JsonFormatter
 
+from common.failed_spans import KeepFailed, RecordAll
 from common.settings import Settings
 
 # Spans: `send <topic>` (producer) and `process <topic>` (consumer).
@@ -33,11 +34,14 @@ MESSAGING_DESTINATION = "messaging.destination.name"
 MESSAGING_MESSAGE_ID = "messaging.message.id"
 MESSAGING_KAFKA_KEY = "messaging.kafka.message.key"
 MESSAGING_KAFKA_OFFSET = "messaging.kafka.offset"
+MESSAGING_BATCH_COUNT = "messaging.batch.message_count"
 MESSAGING_GROUP = "messaging.consumer.group.name"
 ERROR_TYPE = "error.type"
 EVENT_TYPE = "cloudevents.event_type"
 OUTCOME = "musubi.outcome"
 DUTY_KIND = "musubi.duty.kind"
+
+FAILED = StatusCode.ERROR
 
 # Metrics, as Prometheus writes them.
 EVENTS_TOTAL = "musubi_events"
@@ -119,13 +123,18 @@ class Telemetry:
         log_level: str = "INFO",
         log_to: TextIO | None = None,
     ) -> None:
-        """`sampling` is the share of traces kept (a parent's decision is followed); without processors no span goes anywhere."""
+        """`sampling` is the share of traces kept (a parent's decision is followed); what failed is kept of every trace. Without
+        processors no span goes anywhere."""
         self.service = service
+        sampler = ParentBasedTraceIdRatio(sampling)
         self._provider = TracerProvider(
-            sampler=ParentBasedTraceIdRatio(sampling), resource=Resource({"service.name": service}), shutdown_on_exit=False
+            sampler=RecordAll(sampler) if processors else sampler,
+            resource=Resource({"service.name": service}),
+            shutdown_on_exit=False,
         )
         for processor in processors:
-            self._provider.add_span_processor(processor)
+            self._provider.add_span_processor(KeepFailed(processor))
+        self._keeps = bool(processors)
         self.tracer = self._provider.get_tracer("musubi")
         self.registry = registry or CollectorRegistry()
         self.metrics = Metrics(self.registry)
@@ -177,6 +186,17 @@ class Telemetry:
             links=[Link(context) for context in map(span_context, links) if context],
         )
 
+    def failed(
+        self, name: str, error: str, *, parent: bytes, kind: SpanKind, attributes: Mapping[str, str | int], since: int
+    ) -> None:
+        """Keep the span of something that failed in a trace that is not sampled, made only now: until it failed it cost nothing.
+
+        `error` is its kind, `since` when it began, in nanoseconds since 1970."""
+        if self._keeps:
+            span = self.tracer.start_span(name, _context(parent), kind, dict(attributes), start_time=since)
+            _mark(span, error)
+            span.end()
+
     def close(self) -> None:
         """Send what is left. May take seconds where the collector does not answer: call it in a thread."""
         self._provider.shutdown()
@@ -184,8 +204,12 @@ class Telemetry:
 
 def fail(span: Span, error: BaseException) -> None:
     """Mark a span as failed, by the kind of error only: its text may quote data."""
-    span.set_attribute(ERROR_TYPE, type(error).__name__)
-    span.set_status(Status(StatusCode.ERROR))
+    _mark(span, type(error).__name__)
+
+
+def _mark(span: Span, error: str) -> None:
+    span.set_attribute(ERROR_TYPE, error)
+    span.set_status(FAILED)
 
 
 class _WithTrace(logging.Filter):

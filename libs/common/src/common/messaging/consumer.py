@@ -109,6 +109,7 @@ class Consumer:
                 if found.broken:
                     await self._quarantine(tx, owned.incarnation, found.broken)
             spans.parked(waiting)
+            spans.quarantined(found.broken)
         self._count(plan, work.done, waiting, found.broken)
         self._complain(waiting, found.broken)
         self._measure_lag(records)

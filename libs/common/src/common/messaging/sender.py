@@ -1,14 +1,17 @@
-"""Sends events in order, with a span for each sampled one, and never more than the broker keeps until it is read.
+"""Sends events in order, with a span for each sampled one and for what failed, and never more than the broker keeps until it
+is read.
 
 The relay says what to send; the publisher talks to Kafka; this stands between.
 """
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from opentelemetry.trace import Span, SpanKind
 
 from common import telemetry
+from common.messaging.broker import Broker
 from common.messaging.message import Event, Partition
 from common.messaging.publisher import NoTopic, Publisher
 from common.messaging.sending import Written
@@ -24,8 +27,8 @@ Places = Mapping[Partition, Sequence[Written]]
 class Sender:
     """The way of one relay's events to the broker."""
 
-    def __init__(self, bootstrap: str, told: Telemetry, window: Window | None = None) -> None:
-        self._publisher = Publisher(bootstrap)
+    def __init__(self, broker: Broker, told: Telemetry, window: Window | None = None) -> None:
+        self._publisher = Publisher(broker.bootstrap, broker.login)
         self._told = told
         self._window = window
         self.missing: frozenset[str] = frozenset()
@@ -85,12 +88,14 @@ class Sender:
 
 
 class _Spans:
-    """A span around the sending of each event whose trace is sampled; the event carries it on."""
+    """A span around the sending of each event whose trace is sampled; the event carries it on. Where sending fails, one span
+    more for the others together."""
 
     def __init__(self, told: Telemetry, events: Sequence[Event]) -> None:
         self._told = told
         self._events = list(events)
         self._spans: list[Span] = []
+        self._since = time.time_ns()
 
     def __enter__(self) -> Sequence[Event]:
         sampled = telemetry.sampled
@@ -108,14 +113,26 @@ class _Spans:
             if error is not None:
                 telemetry.fail(span, error)
             span.end()
+        others = len(self._events) - len(self._spans)
+        if others and isinstance(error, Exception):
+            first = next(event for event in self._events if not telemetry.sampled(event.trace))
+            self._told.failed(
+                f"{telemetry.SEND} {first.topic}", type(error).__name__, parent=first.trace, kind=SpanKind.PRODUCER,
+                attributes=_everywhere(first.topic) | {telemetry.MESSAGING_BATCH_COUNT: others}, since=self._since,
+            )  # fmt: skip
 
 
-def _attributes(event: Event) -> dict[str, str | int]:
+def _everywhere(topic: str) -> dict[str, str | int]:
     return {
         telemetry.MESSAGING_SYSTEM: "kafka",
         telemetry.MESSAGING_OPERATION_NAME: telemetry.SEND,
         telemetry.MESSAGING_OPERATION_TYPE: telemetry.SEND,
-        telemetry.MESSAGING_DESTINATION: event.topic,
+        telemetry.MESSAGING_DESTINATION: topic,
+    }
+
+
+def _attributes(event: Event) -> dict[str, str | int]:
+    return _everywhere(event.topic) | {
         telemetry.MESSAGING_MESSAGE_ID: event.id,
         telemetry.MESSAGING_KAFKA_KEY: event.key,
         telemetry.EVENT_TYPE: event.type,

@@ -11,6 +11,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from common.telemetry import fail
 from common.web.language_choice import is_machine_route
 
 if TYPE_CHECKING:
@@ -35,14 +36,20 @@ class RequestSpan:
         method = scope["method"]
         parent = FOLLOWED.extract(Headers(scope=scope)) if is_machine_route(scope["path"]) else None
         attributes = {"http.request.method": method, "url.scheme": scope["scheme"]}
-        with self.tracer.start_as_current_span(method, parent, trace.SpanKind.SERVER, attributes, record_exception=False) as span:
+        with self.tracer.start_as_current_span(
+            method, parent, trace.SpanKind.SERVER, attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
 
             async def send_and_note(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     _note(span, scope, message["status"])
                 await send(message)
 
-            return await self.app(scope, receive, send_and_note)
+            try:
+                return await self.app(scope, receive, send_and_note)
+            except Exception as error:
+                fail(span, error)
+                raise
 
 
 def route_of(scope: Scope) -> str:
