@@ -33,9 +33,13 @@ PROPERTIES = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},BEHIND://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},BEHIND://127.0.0.1:{advertised}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,BEHIND:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{port},BEHIND://127.0.0.1:{behind},NAMED://127.0.0.1:{named},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},BEHIND://127.0.0.1:{advertised},NAMED://127.0.0.1:{named}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,BEHIND:PLAINTEXT,NAMED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.name.named.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.named.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 broker.session.timeout.ms=3000
@@ -96,19 +100,26 @@ def from_jars(*, advertised: int = 0) -> Iterator[str]:
 class KafkaServer:
     """One broker from Maven's jars on free ports, its data in a temporary folder; may be killed and started again on it.
 
-    It has two listeners: `address` is itself; whoever comes by `behind` is told to go on at 127.0.0.1:`advertised`, where
-    a proxy to `behind` listens. So tests look in directly while the system goes through the proxy."""
+    It has three listeners: `address` is itself; whoever comes by `behind` is told to go on at 127.0.0.1:`advertised`, where
+    a proxy to `behind` listens. So tests look in directly while the system goes through the proxy. `named` asks for a name and
+    a password (SCRAM-SHA-512), and who has one may do what was allowed; on the other two everybody may do everything."""
 
     def __init__(self, *, advertised: int = 0) -> None:
         """Raises `NoKafka`."""
         libraries = _jars()
         self._folder = Path(tempfile.mkdtemp(prefix="musubi-kafka-"))
-        self._port, behind, controller = _free_port(), _free_port(), _free_port()
+        self._port, behind, named, controller = (_free_port() for _ in range(4))
         self.address = f"127.0.0.1:{self._port}"
         self.behind = f"127.0.0.1:{behind}"
+        self.named = f"127.0.0.1:{named}"
         self._broker: subprocess.Popen[bytes] | None = None
         properties = PROPERTIES.format(
-            port=self._port, behind=behind, advertised=advertised or behind, controller=controller, logs=self._folder / "data"
+            port=self._port,
+            behind=behind,
+            advertised=advertised or behind,
+            named=named,
+            controller=controller,
+            logs=self._folder / "data",
         )
         (self._folder / "server.properties").write_text(properties)
         (self._folder / "log4j2.properties").write_text(QUIET.format(folder=self._folder))

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
+from pathlib import Path
 
 import httpx
 import pytest
@@ -28,12 +29,12 @@ async def started(service: str, port: int, **environment: str) -> asyncio.subpro
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_service_runs_as_a_process_until_it_is_told_to_stop(
-    service: str, postgres: str, kafka: Broker, free_port: int, monkeypatch: pytest.MonkeyPatch
+    service: str, postgres: str, kafka: Broker, free_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MUSUBI_POSTGRES", postgres)
     await asyncio.to_thread(migrate.run, ["identity", service])
     where = {"MUSUBI_POSTGRES": postgres, "MUSUBI_KAFKA": kafka.address, "MUSUBI_INCARNATION": kafka.incarnation}
-    process = await started(service, free_port, **where)
+    process = await started(service, free_port, MUSUBI_MAIL_FOLDER=str(tmp_path), **where)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port}/api/{service}", trust_env=False) as http:
 
         async def is_ready() -> bool:

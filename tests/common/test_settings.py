@@ -1,8 +1,10 @@
 """What is missing in the environment is named, with what to do."""
 
 import pytest
+from faststream.security import SASLPlaintext
 
-from common.settings import Settings, Unconfigured
+from common.kafka_login import KafkaLogin
+from common.settings import KafkaSettings, Settings, Unconfigured
 
 
 def test_every_missing_setting_is_named_with_its_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,3 +30,25 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("MUSUBI_KAFKA", "localhost:9092")
     settings = Settings.read()
     assert (settings.kafka, settings.trace_sampling, settings.migrate) == ("localhost:9092", 0.01, False)
+
+
+def test_a_name_for_kafka_needs_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSUBI_KAFKA_USER", "needs")
+    with pytest.raises(Unconfigured, match=r"MUSUBI_KAFKA_PASSWORD is wrong .*go together"):
+        KafkaSettings.read()
+    monkeypatch.setenv("MUSUBI_KAFKA_PASSWORD", "secret")
+    read = KafkaSettings.read()
+    assert read.kafka_login == KafkaLogin("needs", "secret", "SCRAM-SHA-512")
+    assert "secret" not in repr(read) + repr(read.kafka_login)
+
+
+def test_every_client_is_told_of_the_same_login() -> None:
+    login = KafkaLogin("needs", "secret", "PLAIN", tls=True)
+    told = login.for_aiokafka()
+    assert (told["security_protocol"], told["sasl_mechanism"]) == ("SASL_SSL", "PLAIN")
+    security = login.for_faststream()
+    assert isinstance(security, SASLPlaintext)
+    assert (security.use_ssl, security.username, security.password) == (True, "needs", "secret")
+    assert login.for_librdkafka()["security.protocol"] == "SASL_SSL"
+    assert KafkaLogin().for_faststream() is None
+    assert KafkaLogin().for_librdkafka() == {"security.protocol": "PLAINTEXT"}

@@ -67,7 +67,7 @@ class Service:
         self.clock = clock
         self.telemetry = telemetry or Telemetry.of(name, settings)
         self._folders = {"messaging": files("common") / "migrations" / "messaging", name: migrations}
-        self._broker = Broker(settings.kafka, settings.incarnation)
+        self._broker = Broker(settings.kafka, settings.incarnation, settings.kafka_login)
         self._readers: dict[str, tuple[str, ...]] = {}
         window = Window(self._readers) if self._broker.forgets else None
         self._relay = Relay(settings.postgres, name, self._broker, self.telemetry, window=window)

@@ -1,19 +1,68 @@
 """What a service must be told from outside, by environment variables that begin with `MUSUBI_`."""
 
-from typing import Self
+from typing import Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, FilePath, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from common.kafka_login import KafkaLogin
 
 
 class Unconfigured(Exception):
     """A setting is missing or wrong; the text says which one and how to mend it."""
 
 
-class Settings(BaseSettings):
-    """What every service needs to know."""
+class KafkaSettings(BaseSettings):
+    """As whom to speak to Kafka: what services and commands need to know alike."""
 
     model_config = SettingsConfigDict(env_prefix="MUSUBI_", extra="ignore", frozen=True)
+
+    kafka_user: str = Field(default="", description="the name to sign in to Kafka with; empty where it asks nobody's name")
+    kafka_password: SecretStr = Field(
+        default=SecretStr(""), validate_default=True, description="the password that goes with MUSUBI_KAFKA_USER"
+    )
+    kafka_mechanism: str = Field(
+        default="SCRAM-SHA-512",
+        pattern="^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)$",
+        description="how the password is proven: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+    )
+    kafka_tls: bool = Field(default=False, description="speak TLS to Kafka")
+    kafka_ca: FilePath | None = Field(
+        default=None, description="the file of authorities that Kafka's certificate is checked against, if not the system's"
+    )
+
+    @field_validator("kafka_password")
+    @classmethod
+    def _goes_with_the_user(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if bool(info.data.get("kafka_user")) != bool(value.get_secret_value()):
+            raise ValueError("MUSUBI_KAFKA_USER and MUSUBI_KAFKA_PASSWORD go together")
+        return value
+
+    @property
+    def kafka_login(self) -> KafkaLogin:
+        """The same as clients take it."""
+        password = self.kafka_password.get_secret_value()
+        return KafkaLogin(self.kafka_user, password, self.kafka_mechanism, self.kafka_tls, self.kafka_ca)
+
+    @classmethod
+    def read(cls, **said: Any) -> Self:
+        """The settings of the environment, but for those that are said here; raises `Unconfigured` with one line for each thing
+        to mend."""
+        try:
+            return cls(**said)
+        except ValidationError as error:
+            lines = []
+            for problem in error.errors():
+                name = str(problem["loc"][0])
+                field = cls.model_fields.get(name)
+                meaning = f": {field.description}" if field and field.description else ""
+                what = "is missing" if problem["type"] == "missing" else f"is wrong ({problem['msg']})"
+                lines.append(f"MUSUBI_{name.upper()} {what}. Set it to say{meaning or ' so'}.".replace("say: ", "say "))
+            raise Unconfigured("\n".join(lines)) from None
+
+
+class Settings(KafkaSettings):
+    """What every service needs to know."""
 
     postgres: str = Field(description="where PostgreSQL is, such as postgresql://needs:secret@localhost/musubi")
     kafka: str = Field(description="where Kafka is, such as localhost:9092 (several with commas)")
@@ -39,18 +88,3 @@ class Settings(BaseSettings):
         default=60, ge=0, description="a process that hangs for so many seconds ends itself, with exit code 70; 0 is never"
     )
     migrate: bool = Field(default=False, description="apply the migrations at start; else a job has to do it before")
-
-    @classmethod
-    def read(cls) -> Self:
-        """The settings of the environment; raises `Unconfigured` with one line for each thing to mend."""
-        try:
-            return cls()  # pyright: ignore[reportCallIssue]  the fields come from the environment
-        except ValidationError as error:
-            lines = []
-            for problem in error.errors():
-                name = str(problem["loc"][0])
-                field = cls.model_fields.get(name)
-                meaning = f": {field.description}" if field and field.description else ""
-                what = "is missing" if problem["type"] == "missing" else f"is wrong ({problem['msg']})"
-                lines.append(f"MUSUBI_{name.upper()} {what}. Set it to say{meaning or ' so'}.".replace("say: ", "say "))
-            raise Unconfigured("\n".join(lines)) from None

@@ -76,10 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     operating.add(commands)
 
     topics = command(commands, "topics", None, "the topics of a real Kafka")
-    apply = command(verbs(topics), "apply", _topics_apply, "create what is missing on MUSUBI_KAFKA")
+    kinds = verbs(topics)
+    apply = command(kinds, "apply", _topics_apply, "create what is missing on MUSUBI_KAFKA")
     apply.add_argument("--kafka", metavar="HOST:PORT", help="where Kafka is (or MUSUBI_KAFKA)")
     apply.add_argument("--replicas", type=int, default=-1, help="copies of each partition (default: the broker's own)")
     apply.add_argument("--json", action="store_true", help="print one JSON object")
+    allow = command(kinds, "allow", _topics_allow, "let each service, as the user of its name, use its topics and no others")
+    allow.add_argument("--kafka", metavar="HOST:PORT", help="where Kafka is (or MUSUBI_KAFKA)")
+    allow.add_argument("--users", action="store_true", help="make the users, too, from MUSUBI_KAFKA_PASSWORD_<SERVICE>")
     return parser
 
 
@@ -145,3 +149,9 @@ def _topics_apply(options: argparse.Namespace) -> int:
     from musubi import topics
 
     return topics.show(options.kafka or os.environ.get("MUSUBI_KAFKA", ""), replicas=options.replicas, as_json=options.json)
+
+
+def _topics_allow(options: argparse.Namespace) -> int:
+    from musubi import topic_rights
+
+    return topic_rights.show(options.kafka or os.environ.get("MUSUBI_KAFKA", ""), users=options.users)

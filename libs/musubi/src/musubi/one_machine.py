@@ -22,7 +22,7 @@ from common.access import identity
 from common.clock import utc_now
 from common.garbage import collect_seldom
 from common.migrate import ChangedMigration
-from common.settings import Settings
+from common.settings import KafkaSettings, Settings
 from common.telemetry import Telemetry
 from musubi import embedded_postgres, roles, run_file, topics
 from musubi.advice import CannotGoOn
@@ -132,7 +132,7 @@ def _kafka() -> Iterator[Kafka]:
     """The broker that `MUSUBI_KAFKA` names, with the registry's topics, else the embedded one."""
     given = os.environ.get("MUSUBI_KAFKA")
     if given:
-        topics.apply(given)
+        topics.apply(given, login=KafkaSettings.read().kafka_login)
         yield Kafka(given, "")
         return
     broker = EmbeddedBroker.with_topics((topic.name, topic.partitions) for topic in topics.ALL_TOPICS)

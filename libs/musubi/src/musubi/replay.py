@@ -106,7 +106,8 @@ async def _run(work: "_Work", folder: Path, options: Options, group: str, begin:
     if options.topic and options.topic not in consumer.topics:
         raise CannotGoOn(f"{group} does not read {options.topic}. It reads {', '.join(consumer.topics)}.")
     topics = [options.topic] if options.topic else consumer.topics
-    async with places.using(consumer.database) as database, kafka_log.opened(kafka.address) as log:
+    login = app.state.service.settings.kafka_login
+    async with places.using(consumer.database) as database, kafka_log.opened(kafka.address, login) as log:
         asked = Asked(topics, begin, end, options.key, by_event_time=bool(kafka.incarnation))
         choice = await replay.look(log, consumer, asked)
         if len(choice) and not options.dry_run:

@@ -9,6 +9,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from common.contracts.registry import CONTROL_TOPICS, TOPICS, Topic
 from common.errors import TryAgain
+from common.kafka_login import NOBODY, KafkaLogin
+from common.settings import KafkaSettings
 from musubi.advice import CannotGoOn
 
 HOUR_MS = 60 * 60 * 1000
@@ -22,11 +24,13 @@ KEPT = {
 ALL_TOPICS = (*TOPICS.values(), *CONTROL_TOPICS.values())
 
 
-def apply(address: str, topics: Iterable[Topic] = ALL_TOPICS, *, replicas: int = -1) -> dict[str, str]:
+def apply(
+    address: str, topics: Iterable[Topic] = ALL_TOPICS, *, replicas: int = -1, login: KafkaLogin = NOBODY
+) -> dict[str, str]:
     """Create what is missing and say of each topic whether it was "created" or is "there". Existing topics are not changed.
 
     `replicas` -1 is the broker's default. Raises `TryAgain` when the broker does not answer or refuses."""
-    admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 0, **login.for_librdkafka()})
     asked = [NewTopic(topic.name, topic.partitions, replicas, config=KEPT[topic.kind]) for topic in topics]
     outcome = {}
     for name, future in admin.create_topics(asked, request_timeout=15).items():
@@ -45,7 +49,7 @@ def show(address: str, *, replicas: int, as_json: bool) -> int:
     """The command `musubi topics apply`."""
     if not address:
         raise CannotGoOn("Say where Kafka is: --kafka HOST:PORT, or MUSUBI_KAFKA.")
-    outcome = apply(address, replicas=replicas)
+    outcome = apply(address, replicas=replicas, login=KafkaSettings.read().kafka_login)
     if as_json:
         print(json.dumps(outcome))
     else:

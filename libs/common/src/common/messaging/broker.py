@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaConnectionError, LeaderNotAvailableError, Unkno
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 
+from common.kafka_login import NOBODY, KafkaLogin
 from common.messaging.message import Partition
 
 ANSWER_SECONDS = 5
@@ -23,8 +24,9 @@ _END = -1  # instead of a time: the end of the log
 class Broker:
     """The broker's address and its incarnation: the cluster's id, or what the embedded broker's owner says."""
 
-    def __init__(self, bootstrap: str, incarnation: str = "") -> None:
+    def __init__(self, bootstrap: str, incarnation: str = "", login: KafkaLogin = NOBODY) -> None:
         self.bootstrap = bootstrap
+        self.login = login
         self._told = incarnation
 
     @property
@@ -54,7 +56,9 @@ class Broker:
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[AIOKafkaClient]:
-        client = AIOKafkaClient(bootstrap_servers=self.bootstrap, request_timeout_ms=ANSWER_SECONDS * 1000)
+        client = AIOKafkaClient(
+            bootstrap_servers=self.bootstrap, request_timeout_ms=ANSWER_SECONDS * 1000, **self.login.for_aiokafka()
+        )
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await client.bootstrap()

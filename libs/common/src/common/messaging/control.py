@@ -105,7 +105,9 @@ class Control:
                 raise
 
     async def _open(self) -> AIOKafkaProducer:
-        self._producer = AIOKafkaProducer(bootstrap_servers=self._broker.bootstrap, acks=1, linger_ms=0)
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._broker.bootstrap, acks=1, linger_ms=0, **self._broker.login.for_aiokafka()
+        )
         await self._producer.start()
         return self._producer
 
@@ -139,6 +141,7 @@ class Control:
             fetch_max_wait_ms=200,
             enable_auto_commit=False,
             retry_backoff_ms=1000,  # while the broker is away each try writes log lines
+            **self._broker.login.for_aiokafka(),
         )
         try:
             async with asyncio.timeout(10):

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from common.errors import TryAgain
+from common.kafka_login import NOBODY, KafkaLogin
 from common.messaging import header_names
 from common.messaging.message import Partition
 
@@ -88,7 +89,7 @@ class KafkaLog:
 
 
 @asynccontextmanager
-async def opened(bootstrap: str) -> AsyncIterator[KafkaLog]:
+async def opened(bootstrap: str, login: KafkaLogin = NOBODY) -> AsyncIterator[KafkaLog]:
     """Connect while the block runs; raises `TryAgain` when the broker does not answer."""
     header_names.take_any()
     consumer = AIOKafkaConsumer(
@@ -97,6 +98,7 @@ async def opened(bootstrap: str) -> AsyncIterator[KafkaLog]:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         metadata_max_age_ms=10_000,
+        **login.for_aiokafka(),
     )
     try:
         async with _answering():

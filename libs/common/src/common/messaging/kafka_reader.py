@@ -13,6 +13,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaAckableMessage
 
 from common.messaging import header_names
+from common.messaging.broker import Broker
 
 LEAVE_SECONDS = 3
 SPARE_SECONDS = 2
@@ -37,7 +38,7 @@ class Records:
 
 
 def subscribed(
-    bootstrap: str,
+    broker: Broker,
     group: str,
     topics: Sequence[str],
     membership: Membership,
@@ -48,7 +49,8 @@ def subscribed(
     """A Kafka client and its one subscriber, neither started."""
     header_names.take_any()
     kafka: Any = KafkaBroker(
-        bootstrap,
+        broker.bootstrap,
+        security=broker.login.for_faststream(),
         logger=None,
         allow_auto_create_topics=False,
         metadata_max_age_ms=10_000,  # a topic made later is found this soon

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from common.kafka_login import NOBODY, KafkaLogin
 from common.messaging import dead_letters
 from common.messaging.broker import missing_topics
 from common.messaging.message import Event, Partition, to_headers
@@ -44,8 +45,9 @@ class NoTopic(Exception):
 class Publisher:
     """Publishes lists of events in order; a failed call may have sent some, so the caller sends all of them again."""
 
-    def __init__(self, bootstrap: str, *, deadline: float = 8.0) -> None:
+    def __init__(self, bootstrap: str, login: KafkaLogin = NOBODY, *, deadline: float = 8.0) -> None:
         self._bootstrap = bootstrap
+        self._login = login
         self._deadline = deadline
         self._producer: AIOKafkaProducer | None = None
 
@@ -82,6 +84,7 @@ class Publisher:
             linger_ms=0,
             max_batch_size=BATCH_BYTES,
             metadata_max_age_ms=30_000,
+            **self._login.for_aiokafka(),
         )
         await self._producer.start()
         return self._producer

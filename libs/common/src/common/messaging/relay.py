@@ -48,7 +48,7 @@ class Relay:
         self._broker = broker
         self._told = told
         self._window = window
-        self._sender = Sender(broker.bootstrap, told, window)
+        self._sender = Sender(broker, told, window)
         self._sending = Sending()
         self._fresh: dict[int, Sequence[Event]] = {}
         self._begun: tuple[int, int] | None = None  # a batch, and how many of its events are sent, where the window was full

@@ -124,7 +124,7 @@ class Subscription(ConsumerRebalanceListener):
         if not topics:
             raise NewTopic("none of the topics is there yet")
         kafka, self._subscriber = kafka_reader.subscribed(
-            self._broker.bootstrap, self._consumer.group, topics, self._membership, self, at_once=self._at_once
+            self._broker, self._consumer.group, topics, self._membership, self, at_once=self._at_once
         )
         self._subscriber(self._on_batch)
         lookout = Lookout(self._broker, self._owned.incarnation, self._told, session=self._membership.session, missing=missing)
