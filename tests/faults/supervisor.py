@@ -37,7 +37,7 @@ class Watched:
         """More arguments for the next start only."""
         self._command = list(command)
         self._environment = dict(environment)
-        self._output = output
+        self.output = output
         self._wanted = False
         self._keeping: asyncio.Task[None] | None = None
 
@@ -66,7 +66,7 @@ class Watched:
 
     async def _live(self) -> Life:
         command, self.once = [*self._command, *self.once], []
-        with self._output.open("ab") as output:
+        with self.output.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 *command, env=self._environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
