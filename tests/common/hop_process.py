@@ -1,4 +1,4 @@
-"""The hop in a process of its own, served as a service is, made to be stopped or killed: `python -m tests.common.hop_process NAME`.
+"""The hop in a process of its own, served as a service is, to be stopped or killed: `python -m tests.common.hop_process NAME`.
 
 The settings come from the environment. `--stand-still`: nothing ever arrives at its reader, which looks for that all the time.
 """

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 import time
@@ -126,8 +125,9 @@ def surroundings(postgres: str, broker: Broker) -> dict[str, str]:
 async def slow_batch(seen: Seen, source: Source) -> AsyncIterator[None]:
     """One more event is in the hands of a handler that cannot write as long as the block runs."""
 
-    async def waits() -> int:
-        return await seen.connection.fetchval("select count(*) from pg_locks where relation = 'effect'::regclass and not granted")
+    async def waits() -> bool:
+        sql = "select from pg_locks where relation = 'effect'::regclass and not granted"
+        return bool(await seen.connection.fetch(sql))
 
     async with seen.connection.transaction():
         await seen.connection.execute("lock table effect in exclusive mode")
