@@ -62,6 +62,20 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--key", help="the API key (or MUSUBI_KEY, which other users of this machine cannot see)")
     folder(publish)
 
+    load = command(commands, "examples", _examples, "load the examples into a Musubi that runs elsewhere")
+    load.add_argument("--examples", type=Path, metavar="FOLDER", help="where the example files are")
+    load.add_argument("--url", default=os.environ.get("MUSUBI_URL", ""), help="where Musubi answers (or MUSUBI_URL)")
+    load.add_argument("--key", default=os.environ.get("MUSUBI_KEY", ""), help="the API key (or MUSUBI_KEY)")
+
+    partner = verbs(command(commands, "partner", None, "the systems that may send events"))
+    add = command(partner, "add", _partner_add, "print a new key for a partner's system")
+    add.add_argument("partner", metavar="ID", help="such as city-of-kamakura")
+    add.add_argument("--name", default="", help="what people call it")
+    folder(add)
+    revoke = command(partner, "revoke", _partner_revoke, "make a key worth nothing")
+    revoke.add_argument("key", metavar="KEY", help='the key, or "-" for standard input')
+    folder(revoke)
+
     links = command(commands, "links", _links, "print new one-time sign-in links of the running Musubi")
     links.add_argument("--json", action="store_true", help="print one JSON object")
     folder(links)
@@ -70,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="print one JSON object")
     folder(status)
 
-    migrate = command(commands, "migrate", _migrate, "bring the database of MUSUBI_POSTGRES up to date")
+    migrate = command(commands, "migrate", _migrate, "bring the databases' tables up to date")
     migrate.add_argument("services", nargs="*", metavar="SERVICE", help="only these (default: all)")
 
     operating.add(commands)
@@ -125,6 +139,24 @@ def _publish(options: argparse.Namespace) -> int:
     from musubi import publish
 
     return publish.from_file(options.file, url=options.url, key=options.key, as_json=options.json, folder=options.folder)
+
+
+def _examples(options: argparse.Namespace) -> int:
+    from musubi import loading
+
+    return loading.run(options.examples, url=options.url, key=options.key)
+
+
+def _partner_add(options: argparse.Namespace) -> int:
+    from musubi import partners
+
+    return partners.add(options.folder, options.partner, options.name)
+
+
+def _partner_revoke(options: argparse.Namespace) -> int:
+    from musubi import partners
+
+    return partners.revoke(options.folder, options.key)
 
 
 def _links(options: argparse.Namespace) -> int:

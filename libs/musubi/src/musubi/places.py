@@ -23,11 +23,18 @@ class Kafka(NamedTuple):
 
 
 def databases(folder: Path) -> Mapping[str, str]:
-    """The address of each service's database: `MUSUBI_POSTGRES`, else that of the running Musubi. Raises `CannotGoOn`."""
-    given = os.environ.get("MUSUBI_POSTGRES")
-    if given:
-        return dict.fromkeys(roles.SERVICES, given)
+    """The address of each service's database: where the environment says, else that of the running Musubi. Raises
+    `CannotGoOn`."""
+    given = {name: database_said(name) for name in roles.SERVICES}
+    if all(given.values()):
+        return given
     return _running(folder, "MUSUBI_POSTGRES").postgres
+
+
+def database_said(schema: str) -> str:
+    """Where the environment says that a schema is: `MUSUBI_POSTGRES_NEEDS` and so on, each with a role of its own, else
+    `MUSUBI_POSTGRES`; empty where it says nothing."""
+    return os.environ.get(f"MUSUBI_POSTGRES_{schema.upper()}") or os.environ.get("MUSUBI_POSTGRES", "")
 
 
 def kafka(folder: Path) -> Kafka:

@@ -42,7 +42,12 @@ class SignInLink:
 
 async def prepare(dsn: str) -> None:
     """Brings the schema up to date; `dsn` is that of its owner."""
-    await migrate.apply(dsn, "identity", {"identity": files("common").joinpath("migrations", "identity")})
+    await migrate.apply(dsn, "identity", folders())
+
+
+def folders() -> Mapping[str, migrate.Folder]:
+    """Where the schema's migrations are."""
+    return {"identity": files("common").joinpath("migrations", "identity")}
 
 
 @asynccontextmanager

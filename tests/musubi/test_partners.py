@@ -1,0 +1,52 @@
+"""On a Musubi that runs elsewhere, an operator gives a partner's system a key, and takes it away."""
+
+import asyncio
+
+import asyncpg
+import httpx
+import pytest
+
+from musubi import cli, migrate
+from tests.brokers import Broker
+from tests.chain import running_chain
+from tests.mailbox import Mailbox
+
+
+async def test_a_partners_key_is_good_until_it_is_revoked(
+    postgres: str, kafka: Broker, smtp: Mailbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MUSUBI_POSTGRES_IDENTITY", postgres)
+    async with running_chain(postgres, kafka, smtp) as chain:
+        assert await asyncio.to_thread(cli.main, ["partner", "add", "city-of-hue", "--name", "City of Hue"]) == 0
+        key = capsys.readouterr().out.strip()
+
+        async def answer() -> httpx.Response:
+            headers = {"authorization": f"Bearer {key}", "content-type": "application/cloudevents-batch+json"}
+            return await chain.http.post("/api/needs/v1/events", content="[]", headers=headers)
+
+        assert (await answer()).status_code not in (401, 403)
+        assert await asyncio.to_thread(cli.main, ["partner", "revoke", key]) == 0
+        assert (await answer()).status_code in (401, 403)
+
+
+def test_an_id_that_is_none_is_refused_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["partner", "add", "City of Hue"]) == 1
+    assert "Use small letters, digits, dots and dashes" in capsys.readouterr().err
+
+
+async def test_each_schema_is_migrated_by_its_own_role(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = await asyncpg.connect(postgres)
+    prefix = f"test_{connection.get_server_pid()}"
+    users = {schema: f"{prefix}_{schema}" for schema in ("identity", "needs")}
+    try:
+        for schema, user in users.items():
+            await connection.execute(f"create role {user} login; create schema {schema} authorization {user}")
+            monkeypatch.setenv(f"MUSUBI_POSTGRES_{schema.upper()}", postgres.replace("postgres@", f"{user}@", 1))
+        await asyncio.to_thread(migrate.run, list(users))
+        owned = "select schemaname, tableowner from pg_tables where schemaname = any($1)"
+        owners = await connection.fetch(owned, list(users))
+        assert {(row["schemaname"], row["tableowner"]) for row in owners} == set(users.items())
+    finally:
+        for user in users.values():
+            await connection.execute(f"drop owned by {user} cascade; drop role {user}")
+        await connection.close()
