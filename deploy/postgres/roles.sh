@@ -1,0 +1,21 @@
+#!/bin/sh
+# Run once by PostgreSQL's image, when the database is new: a role and a schema for each service and for identity.
+# None of them can read another's tables. A database that somebody else runs needs the same; its owner may take this file for it.
+set -eu
+
+make() {
+  psql --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
+    --set role="$1" --set password="$2" <<'SQL'
+create role :"role" login password :'password';
+alter role :"role" set statement_timeout = '60s';
+create schema :"role" authorization :"role";
+SQL
+}
+
+psql --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
+  --command 'revoke all on schema public from public'
+make identity "$IDENTITY_PASSWORD"
+make needs "$NEEDS_PASSWORD"
+make catalog "$CATALOG_PASSWORD"
+make matching "$MATCHING_PASSWORD"
+make notify "$NOTIFY_PASSWORD"
