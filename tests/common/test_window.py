@@ -14,6 +14,8 @@ from common.messaging.publisher import partition_of
 from common.messaging.window import LIMIT, SILENT_SECONDS, Window
 from tests.brokers import Broker
 from tests.common.hop import NOTIFICATIONS, RATES, Source, looking_at, notification, rate, running_hop, until
+from tests.common.records import HandMade
+from tests.common.test_consumer import write
 from tests.common.test_relay import nothing_left, sent
 
 TOPIC = "t"
@@ -171,6 +173,21 @@ async def test_a_service_that_reads_in_its_own_time_is_waited_for_and_gets_every
 
             await until(all_there, seconds=60)
         assert await seen.effects() == [("JPY", sequence) for sequence in range(1, amount + 1)]
+
+
+async def test_what_the_broker_dropped_unread_all_the_same_comes_again_with_its_whole_topic(
+    postgres: str, kafka: Broker, reader_of: AIOKafkaConsumer
+) -> None:
+    part = TopicPartition(*YEN)
+    async with Source(postgres, kafka, window=Window({RATES: ("late",)})).running() as source:
+        await source.emit(rate("JPY"))
+        await nothing_left(source)
+        junk = HandMade(RATES, b"junk", b"x" * 900_000, ())
+        await write(kafka, [junk] * 7, partition=YEN.number)  # by somebody who looks at no window
+        assert (await reader_of.beginning_offsets([part]))[part] > 0
+        async with running_hop(postgres, kafka, "late"), looking_at(postgres, "late") as seen:
+            await until(seen.effects)
+            assert await seen.effects() == [("JPY", 1)]
 
 
 async def test_what_is_asked_for_again_and_is_larger_than_the_window_leaves_in_parts_and_each_once(
