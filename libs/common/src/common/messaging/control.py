@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from common.contracts.registry import PROGRESS, RESEND, TOPICS, Topic
 from common.exact_json import from_json, to_json
-from common.messaging import header_names
+from common.messaging import unpacking
 from common.messaging.broker import Broker
 from common.messaging.message import MAX_NAME, Partition
 from common.messaging.publisher import drop
@@ -134,7 +134,7 @@ class Control:
             await self._close_producer()
 
     async def _hear(self) -> None:
-        header_names.take_any()
+        unpacking.take_any()
         life = await self._broker.incarnation()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._broker.bootstrap,

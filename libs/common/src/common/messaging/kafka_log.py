@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from common.errors import TryAgain
 from common.kafka_login import NOBODY, KafkaLogin
-from common.messaging import header_names
+from common.messaging import unpacking
 from common.messaging.message import Partition
 
 ANSWER_SECONDS = 15
@@ -91,7 +91,7 @@ class KafkaLog:
 @asynccontextmanager
 async def opened(bootstrap: str, login: KafkaLogin = NOBODY) -> AsyncIterator[KafkaLog]:
     """Connect while the block runs; raises `TryAgain` when the broker does not answer."""
-    header_names.take_any()
+    unpacking.take_any()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,

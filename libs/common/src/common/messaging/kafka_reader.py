@@ -12,7 +12,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaAckableMessage
 
-from common.messaging import header_names
+from common.messaging import unpacking
 from common.messaging.broker import Broker
 
 LEAVE_SECONDS = 3
@@ -47,7 +47,7 @@ def subscribed(
     at_once: int,
 ) -> tuple[Any, Any]:
     """A Kafka client and its one subscriber, neither started."""
-    header_names.take_any()
+    unpacking.take_any()
     kafka: Any = KafkaBroker(
         broker.bootstrap,
         security=broker.login.for_faststream(),

@@ -13,7 +13,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
-from common.messaging import header_names
+from common.messaging import unpacking
 from common.messaging.message import Event, to_headers
 from common.messaging.whole_batch import WholeBatch
 from tests.brokers import Broker
@@ -140,7 +140,7 @@ async def test_a_batch_that_cannot_be_unpacked_becomes_one_record_in_quarantine(
 
 def test_whatever_bytes_a_batch_is_of_it_is_read_or_becomes_one_record() -> None:
     """Nor does any end the process: aiokafka's quick reader of numbers does not look where the bytes end."""
-    header_names.take_any()
+    unpacking.take_any()
     chance = random.Random(1)
     read = unreadable = 0
     for n in range(4000):
