@@ -423,12 +423,3 @@ async def test_an_event_that_somebody_changed_while_it_was_tried_is_tried_as_it_
     await trying
     assert await bench.effects("JPY", RATES) == [1]
     assert bench.outcomes("rolled-back", RATES) == 1
-
-
-async def test_how_many_events_wait_and_why_is_told(bench: Bench) -> None:
-    consumer, unparker = await bench.member()
-    await bench.arrive(consumer, a_notification("a", 1, rule="poison"), a_notification("a", 2), a_notification("b", 2))
-    await unparker.step()
-    value = bench.told.registry.get_sample_value
-    amounts = {reason: value("musubi_parked_events", {"reason": reason}) for reason in ("poison", "behind", "gap", "dead")}
-    assert amounts == {"poison": 1, "behind": 1, "gap": 1, "dead": 0}

@@ -17,10 +17,11 @@ from common.clock import Clock, utc_now
 from common.contracts.registry import CONTROL_TOPICS, FACTS, TOPICS, Topic
 from common.contracts.values import Fact
 from common.due import DutyHandler, DutyRunner
+from common.freshness import LOOK_SECONDS, Age, Freshness
 from common.health import Health
 from common.messaging import outbox
 from common.messaging.broker import Broker
-from common.messaging.consumer import Consumer, Handler
+from common.messaging.consumer import Consumer, Handler, Note
 from common.messaging.control import Control, Progress, Resend
 from common.messaging.kafka_reader import Membership
 from common.messaging.prune import Pruner
@@ -73,6 +74,7 @@ class Service:
         self._relay = Relay(settings.postgres, name, self._broker, self.telemetry, window=window)
         self.database = Database(settings.postgres, name, clock=clock, announce=self._relay.announce)
         self._health = Health(self.database, self._broker, self.telemetry)
+        self._freshness = Freshness(self.database, self._broker, self.telemetry.registry)
         self._watchdog = Watchdog(settings.watchdog, self.telemetry)
         self._migrated = False
         self.consumer: Consumer | None = None
@@ -82,6 +84,7 @@ class Service:
         self._control = self._know(TOPICS)
         self.in_background("database check", self._health.look_at_database, every=2, after_commits=False)
         self.in_background("broker check", self._health.look_at_broker, every=5, after_commits=False)
+        self.in_background("freshness", self._freshness.look_at_database, every=LOOK_SECONDS, after_commits=False)
 
     def on_events(
         self,
@@ -91,14 +94,16 @@ class Service:
         before: Handler | None = None,
         facts: Mapping[str, type[Fact]] = FACTS,
         topics: Mapping[str, Topic] = TOPICS,
+        note: Note | None = None,
     ) -> None:
         """What to do with which events. `at_once` is the most that one transaction takes; `before` sees all its events first,
-        for a service that has to take locks in one order whatever the types; `facts` and `topics` are all that anybody knows."""
+        for a service that has to take locks in one order whatever the types; `facts` and `topics` are all that anybody knows;
+        `note` is told after each commit what took effect."""
         if not handlers:
             return
         consumer = Consumer(
             self.database, self.name, handlers, self.telemetry,
-            facts=facts, topics=topics, before=before, after_batch=self.wake_all,
+            facts=facts, topics=topics, before=before, after_batch=self.wake_all, note=note,
         )  # fmt: skip
         self.consumer = consumer
         self._health.needs_topics(consumer.topics)
@@ -109,6 +114,8 @@ class Service:
             give_up=self._watchdog.give_up,
         )  # fmt: skip
         self.in_background("progress", self._report, every=5, after_commits=False)
+        self._freshness.reads(consumer)
+        self.in_background("freshness of events", self._freshness.look_at_log, every=LOOK_SECONDS, after_commits=False)
         unparker = Unparker(self.database, consumer, self._control.ask, self.telemetry)
         self.in_background("parked events", unparker.step, every=1, after_commits=False)  # a look after every batch adds up
 
@@ -149,6 +156,10 @@ class Service:
         """What to do when the time of a duty has come, by kind (see `common.due`)."""
         if duties:
             self.in_background("duties", DutyRunner(self.database, duties, self.telemetry).step, every=1)
+
+    def watch(self, age: Age) -> None:
+        """Tell how old the oldest thing of some kind is that waits in this service, as a metric."""
+        self._freshness.watch(age)
 
     def in_background(self, name: str, step: Step, *, every: float, after_commits: bool = True) -> None:
         """Have `step` done again and again; it returns True when there may be more to do at once. Errors are only logged.

@@ -53,8 +53,21 @@ RELAY_WAITS_FOR = "musubi_relay_waits_for_topic"
 TOPIC_MISSING = "musubi_topic_missing"
 RESENT_TOTAL = "musubi_events_resent"
 DUTIES_TOTAL = "musubi_duties"
-PARKED = "musubi_parked_events"
 RETRIED_TOTAL = "musubi_parked_events_retried"
+SENT_TOTAL = "musubi_events_sent"
+# Those of `common.freshness`.
+OLDEST_UNPROCESSED = "musubi_oldest_unprocessed_event_seconds"
+OLDEST_UNSENT_BATCH = "musubi_oldest_unsent_batch_seconds"
+OLDEST_UNSENT_MAIL = "musubi_oldest_unsent_mail_seconds"
+OLDEST_HELD = "musubi_oldest_held_seconds"
+PARKED = "musubi_parked_events"
+QUARANTINED = "musubi_quarantined_records"
+LOOK_AGE = "musubi_freshness_look_age_seconds"
+SUBMISSIONS_TOTAL = "musubi_submissions"
+MAILS_TOTAL = "musubi_mails"
+# How long it takes from one service to another (`common.latency`).
+PROPOSAL_LATENCY = "musubi_proposal_latency_seconds"
+INBOX_LATENCY = "musubi_inbox_latency_seconds"
 
 
 def traceparent(span: Span) -> bytes:
@@ -105,8 +118,12 @@ class Metrics:
         self.waits_for = Gauge(RELAY_WAITS_FOR, "1: nothing is sent until this topic is there", ["topic"], registry=registry)
         self.missing = Gauge(TOPIC_MISSING, "1: the broker has not this topic of ours", ["topic"], registry=registry)
         self.resent = Counter(RESENT_TOTAL, "Events that a reader missed: sent again, or gone", ["outcome"], registry=registry)
-        self.parked = Gauge(PARKED, "Events that wait, by reason; looked at twice a minute", ["reason"], registry=registry)
+        self.submissions = Counter(
+            SUBMISSIONS_TOTAL, "Partners' events taken in, by what came of it", ["outcome"], registry=registry
+        )
+        self.sent = Counter(SENT_TOTAL, "Events written to the broker, also those sent again", ["topic"], registry=registry)
         self.retried = Counter(RETRIED_TOTAL, "Parked events looked at again", ["topic", "outcome"], registry=registry)
+        self.mails = Counter(MAILS_TOTAL, "Mails tried, by what came of it", ["outcome"], registry=registry)
         self.duties = Counter(DUTIES_TOTAL, "Duties whose time had come", ["kind", "outcome"], registry=registry)
 
 

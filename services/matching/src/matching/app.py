@@ -12,6 +12,7 @@ from common.telemetry import Telemetry
 from common.web import application as web
 from matching import api, pages
 from matching.handlers import DUTIES, HANDLERS, take_locks
+from matching.latency import ProposalLatency
 
 EVENTS_AT_ONCE = 200
 """In one transaction. Each may take some 10 ms, and others wait for its technology groups meanwhile."""
@@ -20,7 +21,8 @@ EVENTS_AT_ONCE = 200
 def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemetry | None = None) -> FastAPI:
     """Matching as an ASGI application; nothing is opened before its lifespan begins."""
     service = Service("matching", settings, clock=clock, telemetry=telemetry, migrations=files("matching") / "migrations")
-    service.on_events(HANDLERS, at_once=EVENTS_AT_ONCE, before=take_locks)
+    latency = ProposalLatency(service.telemetry.registry, service.clock)
+    service.on_events(HANDLERS, at_once=EVENTS_AT_ONCE, before=take_locks, note=latency.note)
     service.on_duties(DUTIES)
     app = web.application(service)
     app.include_router(api.routes(service))

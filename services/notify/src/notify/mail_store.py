@@ -205,6 +205,13 @@ async def delivery_of(tx: Transaction, notification_id: UUID) -> Delivery | None
     return Delivery(*row) if row else None
 
 
+async def oldest_unsent(tx: Transaction) -> float:
+    """The age in seconds of the oldest mail that is neither sent nor given up; 0 where there is none."""
+    return await tx.fetchval(
+        "select extract(epoch from $1 - min(created_at))::float8 from delivery where state in ('to_compose', 'due')", tx.now
+    ) or 0.0  # fmt: skip
+
+
 async def states(tx: Transaction) -> dict[str, int]:
     """How many mails are in each state."""
     rows = await tx.fetch("select state, count(*) as amount from delivery group by state")

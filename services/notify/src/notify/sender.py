@@ -28,6 +28,7 @@ class Sender:
     def __init__(self, service: Service, settings: NotifySettings) -> None:
         self._service = service
         self._settings = settings
+        self._mails = service.telemetry.metrics.mails
 
     async def step(self) -> bool:
         """Compose and send what there is; True if there may be more."""
@@ -71,20 +72,25 @@ class Sender:
         async with self._service.database.transaction() as tx:
             for mail, name in written:
                 await mail_store.settle(tx, mail.id, "in_folder", answer=name)
+        self._mails.labels("in_folder").inc(len(written))
 
     async def _settle(self, mail: ToSend, outcome: Outcome) -> None:
         async with self._service.database.transaction() as tx:
             match outcome:
                 case Taken(answer):
+                    came_to = "sent"
                     await mail_store.settle(tx, mail.id, "sent", answer=answer)
                 case Never(answer):
+                    came_to = "failed"
                     await mail_store.settle(tx, mail.id, "failed", reason=refused(answer), answer=answer)
                 case Later(answer):
                     wait = next_wait(mail.attempts)
+                    came_to = "failed" if wait is None else "put_off"
                     if wait is None:
                         await mail_store.settle(tx, mail.id, "failed", reason=given_up(answer, mail.attempts), answer=answer)
                     else:
                         await mail_store.postpone(tx, mail.id, tx.now + wait, reason=not_now(answer), answer=answer)
+        self._mails.labels(came_to).inc()
 
 
 def refused(answer: str) -> dict[str, str]:

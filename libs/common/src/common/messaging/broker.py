@@ -49,6 +49,15 @@ class Broker:
             missing = await missing_topics(client, {part.topic for part in parts})
             return incarnation, await _ends(client, [part for part in parts if part.topic not in missing])
 
+    async def ends_of(self, topics: Collection[str]) -> tuple[str, dict[Partition, int]]:
+        """Who it is, and where every partition of these topics ends; nothing of topics that it has not. Raises as above."""
+        async with self._asking() as client:
+            incarnation = await self._who(client)
+            there = set(topics) - await missing_topics(client, topics)
+            await client.set_topics(there)
+            parts = [Partition(topic, part) for topic in there for part in client.cluster.partitions_for_topic(topic) or ()]
+            return incarnation, await _ends(client, parts)
+
     async def missing(self, topics: Collection[str]) -> frozenset[str]:
         """Those of these topics that the broker has not; asking makes none. Raises as above."""
         async with self._asking() as client:

@@ -46,6 +46,9 @@ class Arrived(Generic[F]):
 Handler = Callable[[Sequence[Arrived[Any]], Transaction], Awaitable[None]]
 """Takes a list of events of one type, each key's in order. Nothing that leaves the process happens in it."""
 
+Note = Callable[[Sequence[Event], Sequence[Event]], None]
+"""Is told, after a commit, which events took effect in it and what was announced."""
+
 
 def outside_trouble(error: BaseException) -> bool:
     """Is the world ill (roll back, wait, try again) or is the event (park it)?"""
@@ -74,9 +77,10 @@ class Consumer:
         topics: Mapping[str, Topic] = TOPICS,
         before: Handler | None = None,
         after_batch: Callable[[], None] | None = None,
+        note: Note | None = None,
     ) -> None:
         """`facts` and `topics` are all that are known to anybody. `before` sees the events of all types before the handlers
-        do, to take locks in one order; `after_batch` is told after each commit."""
+        do, to take locks in one order; `after_batch` is told after each commit, and `note` what came of the fresh events."""
         self.database = database
         self.group = group
         self.topics = sorted({kind.topic for kind in handlers})
@@ -88,6 +92,7 @@ class Consumer:
         self.dense = frozenset(name for name in self.topics if topics[name].kind == "facts")
         self._before = before
         self._after_batch = after_batch
+        self._note = note
 
     async def store(
         self, records: Sequence[ConsumerRecord], after: Mapping[Partition, int], owned: Ownership, *, patient: bool
@@ -113,6 +118,8 @@ class Consumer:
         self._count(plan, work.done, waiting, found.broken)
         self._complain(waiting, found.broken)
         self._measure_lag(records)
+        if self._note is not None:
+            self._note(work.done, tx.emitted)
         if self._after_batch is not None:
             self._after_batch()
 

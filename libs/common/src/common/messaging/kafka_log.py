@@ -19,6 +19,7 @@ from common.messaging.message import Partition
 ANSWER_SECONDS = 15
 """Longer silence counts as a broker that is away."""
 _AT_ONCE = 500
+_FIRST_ANSWER_MS = 1000
 
 _AWAY = {
     "en": "The broker does not answer. Please try again when it is back.",
@@ -63,6 +64,20 @@ class KafkaLog:
             part: min(at.offset, stretch.end) if (at := found.get(TopicPartition(*part))) is not None else stretch.end
             for part, stretch in stretches.items()
         }
+
+    async def written_at(self, offsets: Mapping[Partition, int]) -> dict[Partition, float]:
+        """When the first record at or after these offsets was written, in seconds since 1970; nothing of a partition in which
+        there is none, or none that says so."""
+        found: dict[Partition, float] = {}
+        for part, offset in offsets.items():  # one by one: in an answer for several, a large batch keeps the others out
+            place = TopicPartition(*part)
+            self._consumer.assign([place])
+            self._consumer.seek(place, offset)
+            async with _answering():
+                records = (await self._consumer.getmany(place, timeout_ms=_FIRST_ANSWER_MS, max_records=1)).get(place, [])
+            if records and records[0].timestamp > 0:
+                found[part] = records[0].timestamp / 1000
+        return found
 
     async def read(self, stretches: Mapping[Partition, Stretch]) -> AsyncIterator[Sequence[ConsumerRecord]]:
         """The records of these stretches, those of one partition in order, some at a time."""

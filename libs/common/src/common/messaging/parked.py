@@ -226,16 +226,6 @@ async def put_off(tx: Transaction, group: str, where: LaneKey, seconds: float) -
     )  # fmt: skip
 
 
-async def counts(tx: Transaction, group: str) -> dict[str, int]:
-    """How many events wait, by reason; those given up are 'dead'."""
-    rows = await tx.fetch(
-        """select case when next_try = 'infinity' and reason in ('poison', 'gap') then 'dead' else reason end as state, count(*)
-        from parked where grp = $1 and reason not in ('superseded', 'skipped') group by state""",
-        group,
-    )  # fmt: skip
-    return {row[0]: row[1] for row in rows}
-
-
 def _places(events: Sequence[Event]) -> tuple[list[str], list[str], list[int]]:
     return [event.topic for event in events], [event.key for event in events], [event.sequence for event in events]
 

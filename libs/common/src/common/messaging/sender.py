@@ -78,6 +78,8 @@ class Sender:
     async def _publish(self, events: Sequence[Event]) -> Places:
         with _Spans(self._told, events) as traced:
             written = await self._publisher.publish(traced)
+        for place, requests in written.items():
+            self._told.metrics.sent.labels(place.topic).inc(sum(one.next - one.first for one in requests))
         if self._window is not None:
             sizes: Counter[Partition] = Counter()
             for place, event in zip(await self._publisher.places(events), events, strict=True):

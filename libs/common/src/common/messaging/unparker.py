@@ -4,7 +4,6 @@ The rules are in `common.messaging.unparking`, the SQL is in `common.messaging.p
 `Consumer.work_through`, like those of every event.
 """
 
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -24,8 +23,6 @@ PATIENCE = 5
 """After so many roll-backs in a row, trouble counts as the fault of an event of this key."""
 _LONGEST_REST_SECONDS = 30.0
 _TROUBLED_KEYS = 1000
-_COUNT_EVERY = 30.0
-_REASONS = ("poison", "gap", "behind", "fetched", "dead")
 
 Ask = Callable[[Resend], Awaitable[None]]
 """Asks the source of a topic to send events again. Best effort: it may get lost, and is asked again later."""
@@ -52,13 +49,11 @@ class Unparker:
         self._told = told
         # A transaction that was rolled back cannot count itself.
         self._troubles: dict[LaneKey, int] = {}
-        self._counted_at = float("-inf")
 
     async def step(self) -> bool:
         """Move the key with the most overdue event on as far as it goes; False if none was due.
 
         Raises when the database does not answer. Any other trouble is the key's own: it rests, and the others go on."""
-        await self._count()
         where: LaneKey | None = None
         try:
             with self._consumer.spans() as spans:
@@ -165,14 +160,3 @@ class Unparker:
                 self._told.log.error("event is not tried any more and waits for a person", extra=which)
             else:
                 self._told.log.info("event still waits", extra=which)
-
-    async def _count(self) -> None:
-        """Tell now and then how many events wait."""
-        now = time.monotonic()
-        if now - self._counted_at < _COUNT_EVERY:
-            return
-        async with self._database.reading() as tx:
-            amounts = await parked.counts(tx, self._group)
-        self._counted_at = now
-        for reason in _REASONS:
-            self._told.metrics.parked.labels(reason).set(amounts.get(reason, 0))

@@ -102,6 +102,9 @@ def routes(service: "Service", submissions: Mapping[type[Any], Recorder]) -> API
         _check_encoding(request.headers.get("content-encoding", ""))
         items = _items(request.headers.get("content-type", ""), await _body(request))
         answers = await intake.take_in(items, partner.organisation_id, only_asked=dry_run)
+        if not dry_run:
+            for answer in answers:
+                service.telemetry.metrics.submissions.labels(answer["status"]).inc()
         refused = sum(answer["status"] == "refused" for answer in answers)
         status = (200 if dry_run else 202) if not refused else 207 if refused < len(answers) else 422
         language = language_of(request)
