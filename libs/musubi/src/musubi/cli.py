@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from musubi import operating
-from musubi.options import command, folder, verbs
+from musubi.options import command, folder, output, services, verbs
 
 PORT = 8600
 LOOPBACK = "127.0.0.1"
@@ -83,6 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     status = command(commands, "status", _status, "say whether Musubi runs here, and how it is")
     status.add_argument("--json", action="store_true", help="print one JSON object")
     folder(status)
+
+    doctor = command(commands, "doctor", _doctor, "look at all that Musubi stands on, and say how to mend what is not well")
+    services(doctor)
+    output(doctor)
 
     migrate = command(commands, "migrate", _migrate, "bring the databases' tables up to date")
     migrate.add_argument("services", nargs="*", metavar="SERVICE", help="only these (default: all)")
@@ -169,6 +173,12 @@ def _status(options: argparse.Namespace) -> int:
     from musubi import status
 
     return status.show(options.folder, as_json=options.json)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from musubi import doctor
+
+    return doctor.run(options.folder, options.service, as_json=options.json)
 
 
 def _migrate(options: argparse.Namespace) -> int:

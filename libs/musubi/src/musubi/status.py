@@ -16,10 +16,13 @@ def show(folder: Path, *, as_json: bool) -> int:
     if not running:
         print(json.dumps({"running": False}) if as_json else f"Nothing runs in {folder}. Start it with `musubi up`.")
         return 1
-    services = {name: _readiness(f"{running.address}/api/{name}/readyz") for name in roles.SERVICES}
+    services = {name: readiness(running.address, name) for name in roles.SERVICES}
     if as_json:
         print(json.dumps({"running": True, "address": running.address, "pid": running.pid, "services": services}))
     else:
+        for name, parts in services.items():
+            if error := parts.get("error"):
+                print(f"{name}: {error}", file=sys.stderr)
         print(f"Musubi runs at {running.address} (process {running.pid})")
         print("\n".join(line for name, parts in services.items() for line in in_words(name, parts)))
     return 0 if all(parts["status"] == "ready" for parts in services.values()) else 1
@@ -34,9 +37,9 @@ def in_words(name: str, parts: Mapping[str, str | bool]) -> list[str]:
     return lines
 
 
-def _readiness(url: str) -> dict[str, str | bool]:
+def readiness(address: str, name: str) -> dict[str, str | bool]:
+    """What a service of the Musubi at this address says of itself; that it does not answer, where it does not."""
     try:
-        return httpx.get(url, timeout=5, trust_env=False).json()
+        return httpx.get(f"{address}/api/{name}/readyz", timeout=4, trust_env=False).json()
     except (httpx.HTTPError, ValueError) as error:
-        print(f"{url}: {error}", file=sys.stderr)
-        return {"status": "does not answer"}
+        return {"status": "does not answer", "error": str(error)}
