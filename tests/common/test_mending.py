@@ -67,7 +67,7 @@ async def trail(database: Database) -> list[audit.Entry]:
 
 async def last(database: Database, event: Event) -> int:
     async with database.reading() as tx:
-        return (await held.row_of(tx, GROUP, which(event))).last
+        return (await held.standing_of(tx, GROUP, which(event))).last
 
 
 async def refused(database: Database, verb: Any, *what: Any, **how: Any) -> Rejected:
@@ -221,7 +221,7 @@ async def test_a_skipped_event_lets_its_key_go_on_and_is_kept(database: Database
         (3, "skipped", False), (4, "behind", True),
     ]  # fmt: skip
     async with database.reading() as tx:
-        assert (await held.row_of(tx, GROUP, which(fact(3)))).head == 4
+        assert (await held.standing_of(tx, GROUP, which(fact(3)))).head == 4
 
 
 async def test_missing_events_can_be_gone_on_without(database: Database) -> None:

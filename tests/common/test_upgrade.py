@@ -4,6 +4,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -22,7 +23,7 @@ from tests.common.test_unparker import MESSAGING, Bench, a_notification
 
 POISON = Refusal("/tiers/3/unit", "/tiers/3/unit: no such unit")
 NO_REASON = Refusal("", "")
-BY = {"actor": "an-operator", "reason": "after the upgrade"}
+BY: dict[str, Any] = {"actor": "an-operator", "reason": "after the upgrade"}
 
 
 def a_rate(key: str, sequence: int) -> Event:
@@ -100,7 +101,7 @@ async def test_operators_see_and_mend_what_was_held_before_the_upgrade(bench: Be
     assert records == [("unknown type", 1)]
     async with consumer.database.reading() as tx:
         assert await audit.verify(tx) == []
-        assert await held.row_of(tx, "hop", EventId(RATES, "VND", 1)) == held.Row(0, 1, 0)
+        assert await held.standing_of(tx, "hop", EventId(RATES, "VND", 1)) == held.Standing(0, 1, 0)
 
 
 async def test_events_from_before_the_upgrade_are_not_found_by_key_but_with_their_whole_topic(

@@ -4,10 +4,11 @@ by cause and one by one. Only reads; the verbs are in `common.operating.mending`
 `group` is the reading service's name. An event that was superseded or skipped holds nobody up; it is kept to be looked at.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from common.contracts.registry import TOPICS
+from common.contracts.registry import Topic
 from common.messaging.message import Event
 from common.transaction import Transaction
 
@@ -81,8 +82,9 @@ class HeldEvent(NamedTuple):
         return self.reason in ("superseded", "skipped")
 
 
-class Row(NamedTuple):
-    """Where an event stands among the events of its key: the last one that took effect, the lowest held one, those behind it."""
+class Standing(NamedTuple):
+    """Where an event stands among the events of its key: the last one that took effect, the lowest held one, how many are behind
+    it."""
 
     last: int
     head: int | None
@@ -113,9 +115,9 @@ class HeldRecord(NamedTuple):
     original: dict[str, str | None] | None
 
 
-def is_dense(topic: str) -> bool:
-    """Whether every event of this topic counts, so that only a key's lowest held one can go on."""
-    known = TOPICS.get(topic)
+def is_dense(topic: str, topics: Mapping[str, Topic]) -> bool:
+    """Whether every event of this topic counts, so that only a key's lowest held one can go on. `topics` are all known ones."""
+    known = topics.get(topic)
     return known is not None and known.kind == "facts"
 
 
@@ -188,7 +190,7 @@ async def event(tx: Transaction, group: str, id_: EventId) -> HeldEvent | None:
     return _event(row) if row else None
 
 
-async def row_of(tx: Transaction, group: str, id_: EventId) -> Row:
+async def standing_of(tx: Transaction, group: str, id_: EventId) -> Standing:
     """Where this event stands among those of its key."""
     row = await tx.fetchrow(
         """select coalesce((select last from inbox_cursor where grp = $1 and topic = $2 and key = $3), 0),
@@ -197,7 +199,7 @@ async def row_of(tx: Transaction, group: str, id_: EventId) -> Row:
         group, *id_,
     )  # fmt: skip
     assert row is not None
-    return Row(*row)
+    return Standing(*row)
 
 
 async def record_causes(tx: Transaction, group: str) -> list[RecordCause]:

@@ -8,12 +8,13 @@ that an act and the un-parker never work on the same event at once; whoever come
 Records of the quarantine have their verbs in `common.operating.mending_records`.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import NoReturn
 
 import asyncpg
 
+from common.contracts.registry import TOPICS, Topic
 from common.errors import NotFound
 from common.exact_json import from_json
 from common.messaging import cursors, parked
@@ -21,7 +22,7 @@ from common.messaging.cursors import Conflict
 from common.messaging.gate import Move
 from common.operating import audit, held
 from common.operating.amendments import checked_body, checked_reason, refuse
-from common.operating.held import Cause, EventId, HeldEvent, Row
+from common.operating.held import Cause, EventId, HeldEvent, Standing
 from common.transaction import Transaction
 
 WAIT_SECONDS = 5
@@ -30,12 +31,14 @@ AT_ONCE = 10_000
 """So many events one act retries, or lets go on."""
 
 
-async def retry(tx: Transaction, group: str, id_: EventId, *, actor: str, reason: str) -> audit.Entry:
+async def retry(
+    tx: Transaction, group: str, id_: EventId, *, actor: str, reason: str, topics: Mapping[str, Topic] = TOPICS
+) -> audit.Entry:
     """Try an event again now, and by the usual waits if it fails again."""
     why = checked_reason(reason)
     async with taking_turns(tx):
         event = await _held(tx, group, id_)
-        await _must_be_able_to_go_on(tx, group, event)
+        await _must_be_able_to_go_on(tx, group, event, topics)
         await _due_now(tx, group, [id_])
         return await audit.append(tx, actor=actor, action="retry", subject=id_._asdict(), reason=why)
 
@@ -64,14 +67,16 @@ async def retry_all(tx: Transaction, group: str, cause: Cause, *, actor: str, re
         return await audit.append(tx, actor=actor, action="retry-all", subject=subject, reason=why)
 
 
-async def edit(tx: Transaction, group: str, id_: EventId, text: str, *, actor: str, reason: str) -> audit.Entry:
+async def edit(
+    tx: Transaction, group: str, id_: EventId, text: str, *, actor: str, reason: str, topics: Mapping[str, Topic] = TOPICS
+) -> audit.Entry:
     """Give an event another body and try it now. The body as it arrived is kept, in the row and in the audit.
 
     Raises `Rejected` with every fault of the new body, each with its place."""
     why = checked_reason(reason)
     async with taking_turns(tx):
         event = await _held(tx, group, id_)
-        await _must_be_able_to_go_on(tx, group, event)
+        await _must_be_able_to_go_on(tx, group, event, topics)
         body = checked_body(event.event.type, id_.key, text)
         if from_json(body) == from_json(event.event.body):
             refuse(
@@ -92,19 +97,21 @@ async def edit(tx: Transaction, group: str, id_: EventId, text: str, *, actor: s
         )
 
 
-async def skip(tx: Transaction, group: str, id_: EventId, *, actor: str, reason: str) -> audit.Entry:
+async def skip(
+    tx: Transaction, group: str, id_: EventId, *, actor: str, reason: str, topics: Mapping[str, Topic] = TOPICS
+) -> audit.Entry:
     """Decide that an event shall have no effect, and let its key go on. Where events before it are missing: go on without them
     (action `go-on`), and try this one."""
     why = checked_reason(reason)
     async with taking_turns(tx):
         event = await _held(tx, group, id_)
-        row = await _must_be_able_to_go_on(tx, group, event, skipping=True)
-        if held.is_dense(id_.topic) and id_.sequence > row.last + 1:
-            await cursors.move(tx, group, {(id_.topic, id_.key): Move(row.last, id_.sequence - 1)})
+        standing = await _must_be_able_to_go_on(tx, group, event, topics, skipping=True)
+        if held.is_dense(id_.topic, topics) and id_.sequence > standing.last + 1:
+            await cursors.move(tx, group, {(id_.topic, id_.key): Move(standing.last, id_.sequence - 1)})
             await _try_as_fetched(tx, group, [id_])
-            subject = {**id_._asdict(), "first": row.last + 1, "last": id_.sequence - 1}
+            subject = {**id_._asdict(), "first": standing.last + 1, "last": id_.sequence - 1}
             return await audit.append(tx, actor=actor, action="go-on", subject=subject, reason=why)
-        await cursors.move(tx, group, {(id_.topic, id_.key): Move(row.last, id_.sequence)})
+        await cursors.move(tx, group, {(id_.topic, id_.key): Move(standing.last, id_.sequence)})
         await tx.execute(
             "update parked set reason = 'skipped' where grp = $1 and topic = $2 and key = $3 and sequence = $4", group, *id_
         )
@@ -173,7 +180,7 @@ async def _held(tx: Transaction, group: str, id_: EventId) -> HeldEvent:
     await parked.take(tx, group, (id_.topic, id_.key))  # first, as the un-parker does: it makes others of the key due, or not
     event = await held.event(tx, group, id_)
     if event is None:
-        if id_.sequence <= (await held.row_of(tx, group, id_)).last:
+        if id_.sequence <= (await held.standing_of(tx, group, id_)).last:
             _went_on()
         raise NotFound
     if event.reason == "superseded":
@@ -195,21 +202,24 @@ def _went_on() -> NoReturn:
     )
 
 
-async def _must_be_able_to_go_on(tx: Transaction, group: str, event: HeldEvent, *, skipping: bool = False) -> Row:
+async def _must_be_able_to_go_on(
+    tx: Transaction, group: str, event: HeldEvent, topics: Mapping[str, Topic], *, skipping: bool = False
+) -> Standing:
     """Where it stands. Raises `Rejected` where an earlier event of its key has to go first, or a later one has taken effect.
 
     Of a whole state each version can be tried by itself, but a version is only skipped when no older one waits: the older
     one would be skipped with it."""
-    row = await held.row_of(tx, group, event.id)
-    if event.id.sequence <= row.last:
+    standing = await held.standing_of(tx, group, event.id)
+    if event.id.sequence <= standing.last:
         _went_on()
-    if row.head is not None and row.head < event.id.sequence and (skipping or held.is_dense(event.id.topic)):
+    before = standing.head is not None and standing.head < event.id.sequence
+    if before and (skipping or held.is_dense(event.id.topic, topics)):
         refuse(
             "not-the-head",
-            en=f"Event {row.head} of the same key waits before this one. Decide on that one first.",
-            ja=f"同じキーの {row.head} 番が先に待っています。まず、そちらを処理してください。",
+            en=f"Event {standing.head} of the same key waits before this one. Decide on that one first.",
+            ja=f"同じキーの {standing.head} 番が先に待っています。まず、そちらを処理してください。",
         )
-    return row
+    return standing
 
 
 async def _due_now(tx: Transaction, group: str, events: Sequence[EventId]) -> None:

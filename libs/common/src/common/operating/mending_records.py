@@ -170,8 +170,7 @@ def _keeps_its_place(own: OwnPlace, event: Event) -> None:
 async def _let_in(tx: Transaction, group: str, record: HeldRecord, event: Event) -> None:
     """Park the event as if it had just arrived, and settle the record. Raises `Rejected` where its place is taken."""
     id_ = EventId(event.topic, event.key, event.sequence)
-    row = await held.row_of(tx, group, id_)
-    if event.sequence <= row.last:
+    if event.sequence <= (await held.standing_of(tx, group, id_)).last:
         refuse(
             "took-effect",
             en=f"Event {event.sequence} of “{event.key[:80]}”, or a newer one, has taken effect already. Skip this record.",

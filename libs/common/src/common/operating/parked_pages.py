@@ -4,7 +4,7 @@ Every form works without a script and asks for a reason; a refusal comes back on
 its row in the audit is shown. Records that are no events have their pages in `common.operating.quarantine_pages`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
 
@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from common.access.auth import Principal, allowed
 from common.access.permissions import Action
+from common.contracts.registry import TOPICS, Topic
 from common.errors import NotFound, Rejected
 from common.exact_json import NotJson, from_json
 from common.operating import audit, held, held_board, mending, quarantine_pages
@@ -62,9 +63,10 @@ Which = Annotated[EventId, Depends(event_id)]
 WhichCause = Annotated[Cause, Depends(cause_of)]
 
 
-def routes(service: "Service") -> APIRouter:
+def routes(service: "Service", *, topics: Mapping[str, Topic] = TOPICS) -> APIRouter:
     """`/<service>/parked` and below, `/<service>/quarantine`. Include them before the service's own pages, whose addresses may
-    end in anything. The other services' pages are told in the background how many records are held here."""
+    end in anything. The other services' pages are told in the background how many records are held here. `topics` are all that
+    are known to anybody."""
     router = APIRouter(include_in_schema=False)
     pages, group = Pages(service, SHARED_PAGES), service.name
     home = f"/{group}/parked"
@@ -130,11 +132,11 @@ def routes(service: "Service") -> APIRouter:
         async def do(tx: Transaction) -> Entry:
             match tried.verb:
                 case "retry":
-                    return await mending.retry(tx, group, which, actor=actor, reason=tried.reason)
+                    return await mending.retry(tx, group, which, actor=actor, reason=tried.reason, topics=topics)
                 case "edit":
-                    return await mending.edit(tx, group, which, tried.body, actor=actor, reason=tried.reason)
+                    return await mending.edit(tx, group, which, tried.body, actor=actor, reason=tried.reason, topics=topics)
                 case "skip":
-                    return await mending.skip(tx, group, which, actor=actor, reason=tried.reason)
+                    return await mending.skip(tx, group, which, actor=actor, reason=tried.reason, topics=topics)
                 case _:
                     raise NotFound
 
@@ -150,19 +152,20 @@ def routes(service: "Service") -> APIRouter:
         subject = which._asdict()
         async with service.database.reading() as tx:
             event = await held.event(tx, group, which)
-            row = await held.row_of(tx, group, which)
+            standing = await held.standing_of(tx, group, which)
             acts = [
                 *await audit.about(tx, subject),
                 *await audit.about(tx, {"events": [list(which)]}),
                 *await audit.about(tx, {"event": [list(which)]}),
             ]
             names = await audit.names_of(tx, {entry.actor for entry in acts})
-        if event is None and which.sequence > row.last and not acts:
+        if event is None and which.sequence > standing.last and not acts:
             raise NotFound
         acts.sort(key=lambda entry: -entry.number)
         context = {
-            "which": which, "event": event, "row": row, "dense": held.is_dense(which.topic), "acts": acts, "names": names,
-            "query": urlencode(subject), "head_query": urlencode({**subject, "sequence": row.head or which.sequence}),
+            "which": which, "event": event, "standing": standing, "dense": held.is_dense(which.topic, topics), "acts": acts,
+            "names": names, "query": urlencode(subject),
+            "head_query": urlencode({**subject, "sequence": standing.head or which.sequence}),
             "tried": tried, "problem": problem, **(_body_of(event) if event else {}),
         }  # fmt: skip
         return _rendered(request, "parked_event.html", 422 if problem else 200, **context)
@@ -199,7 +202,7 @@ def routes(service: "Service") -> APIRouter:
     def _rendered(request: Request, template: str, status: int, **context: object) -> Response:
         return pages.render(request, template, status, here="held", service=group, home=home, in_words=in_words, **context)
 
-    router.include_router(quarantine_pages.routes(service, act, _to_act, _rendered))
+    router.include_router(quarantine_pages.routes(service, topics, act, _to_act, _rendered))
     return router
 
 

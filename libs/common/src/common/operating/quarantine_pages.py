@@ -1,6 +1,6 @@
 """Records that are no events, for operators: those of one reason, and one record as it came, byte for byte."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlencode
 
@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from common.access.auth import Principal, allowed
 from common.access.permissions import Action
+from common.contracts.registry import Topic
 from common.errors import NotFound, Rejected
 from common.operating import audit, held, mending_records, raw_records
 from common.operating.audit import Entry
@@ -44,7 +45,13 @@ def record_id(
 Which = Annotated[RecordId, Depends(record_id)]
 
 
-def routes(service: "Service", act: Act, to_act: Callable[[Entry], Response], rendered: Callable[..., Response]) -> APIRouter:
+def routes(
+    service: "Service",
+    topics: Mapping[str, Topic],
+    act: Act,
+    to_act: Callable[[Entry], Response],
+    rendered: Callable[..., Response],
+) -> APIRouter:
     """`/<service>/quarantine/…`; for `common.operating.parked_pages`, whose way to act and to render they share."""
     router = APIRouter(include_in_schema=False)
     group = service.name
@@ -128,7 +135,7 @@ def routes(service: "Service", act: Act, to_act: Callable[[Entry], Response], re
         text = raw_records.as_text(found)
         context = {
             "record": found, "words": in_words(found.reason), "text": text, "fits": all(map(fits_a_form, text)),
-            "own": raw_records.own_place(found), "dense": held.is_dense(found.id.topic),
+            "own": raw_records.own_place(found), "dense": held.is_dense(found.id.topic, topics),
             "whole_text": raw_records.is_whole_text(found),
             "headers": [(name, raw_records.shown(value)[0] if value is not None else None)
                         for name, value in raw_records.headers_of(found.headers)],
