@@ -7,7 +7,7 @@ from common.messaging import unparking
 from common.messaging.gate import Halving, Lane, LaneKey, Move, Parked, Plan, corrections, reached, sort
 from common.messaging.message import Event, Partition
 from common.messaging.sending import Outcome, Sending, Written
-from common.messaging.unparking import Held, Step
+from common.messaging.unparking import Step, Waiting
 from tests.common.simulated_group import Offset, Row, SimulatedGroup
 from tests.common.simulated_source import Relay, SimulatedSource
 from tests.common.simulated_world import DENSE
@@ -98,7 +98,7 @@ class UnparksOverAGap(SimulatedGroup):
     """A parked head is tried although events before it are missing."""
 
     @staticmethod
-    def plan(last: int, held: Sequence[Held], *, dense: bool) -> unparking.Plan:
+    def plan(last: int, held: Sequence[Waiting], *, dense: bool) -> unparking.Plan:
         found = unparking.plan(last, held, dense=dense)
         return found._replace(step=Step.TRY) if found.step is Step.FETCH else found
 
@@ -107,7 +107,7 @@ class RunsOverHoles(SimulatedGroup):
     """All parked events of a key are tried together, over the holes between them."""
 
     @staticmethod
-    def plan(last: int, held: Sequence[Held], *, dense: bool) -> unparking.Plan:
+    def plan(last: int, held: Sequence[Waiting], *, dense: bool) -> unparking.Plan:
         found = unparking.plan(last, held, dense=dense)
         return found._replace(events=held) if found.step is Step.TRY else found
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from common.messaging import gate, unparking
 from common.messaging.gate import Halving, Lane, LaneKey, Move, Parked, Place, Refusal
 from common.messaging.message import Event, Partition
-from common.messaging.unparking import Held, Step
+from common.messaging.unparking import Step, Waiting
 from tests.common.simulated_broker import Record, SimulatedBroker, Wish
 
 NEVER = 10**12
@@ -57,7 +57,7 @@ class Retry(NamedTuple):
     where: LaneKey
     last: int
     step: Step
-    events: Sequence[Held]
+    events: Sequence[Waiting]
     seen: Mapping[int, Row]
     done: Sequence[Event] = ()
     poisoned: Sequence[Parked] = ()
@@ -370,7 +370,7 @@ class SimulatedGroup:
         where = min(due)[1]
         rows, dense = self.parked[where], where[0] in self.dense
         held = [
-            Held(row.event, row.reason, row.attempts, row.next_try <= self.now)
+            Waiting(row.event, row.reason, row.attempts, row.next_try <= self.now)
             for row in (rows[number] for number in self.waiting(where))
         ]
         last = self.cursor.get(where, 0)
@@ -435,7 +435,7 @@ class SimulatedGroup:
             if row.next_try <= self.now:
                 self.parked[where][number] = row._replace(next_try=NEVER, reason="behind")
 
-    def fail(self, where: LaneKey, one: Held, reason: str) -> None:
+    def fail(self, where: LaneKey, one: Waiting, reason: str) -> None:
         """It has failed once more; when to try again."""
         attempts = self.attempts_after(one, reason)
         wait = self.wait_after(attempts)

@@ -7,18 +7,18 @@ from hypothesis import strategies as st
 
 from common.messaging import gate
 from common.messaging.gate import Lane, Parked
-from common.messaging.unparking import Held, Step, attempts_after, plan, wait_after
+from common.messaging.unparking import Step, Waiting, attempts_after, plan, wait_after
 from tests.common.records import an_event
 
 KEY: gate.LaneKey = ("t", "k")
 DENSE = frozenset({"t"})
 
 
-def held(*sequences: int, due: bool = True, reason: str = "poison", attempts: int = 1) -> list[Held]:
-    return [Held(an_event(topic="t", key="k", sequence=n), reason, attempts, due) for n in sequences]
+def held(*sequences: int, due: bool = True, reason: str = "poison", attempts: int = 1) -> list[Waiting]:
+    return [Waiting(an_event(topic="t", key="k", sequence=n), reason, attempts, due) for n in sequences]
 
 
-def numbers(events: list[Held]) -> list[int]:
+def numbers(events: list[Waiting]) -> list[int]:
     return [one.sequence for one in events]
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from common.messaging.cursors import Conflict
 from common.messaging.gate import LaneKey, Parked, Place, Refusal, reached
 from common.messaging.message import MAX_TAKEN, Broken, Event, Record, raw_headers
-from common.messaging.unparking import AT_ONCE, Held
+from common.messaging.unparking import AT_ONCE, Waiting
 from common.transaction import Transaction
 
 Row = TypeVar("Row")
@@ -157,7 +157,7 @@ async def take(tx: Transaction, group: str, where: LaneKey) -> None:
         _KEY_LOCK, group, *where)  # fmt: skip
 
 
-async def held(tx: Transaction, group: str, where: LaneKey, *, dense: bool) -> list[Held]:
+async def waiting(tx: Transaction, group: str, where: LaneKey, *, dense: bool) -> list[Waiting]:
     """The waiting events of a key, lowest first, at most `AT_ONCE`: in a dense topic all, in a state topic those that are due."""
     rows = await tx.fetch(
         """select topic, key, sequence, event_id::text, type, source, time, body, trace, correlation_id, causation_id,
@@ -166,10 +166,10 @@ async def held(tx: Transaction, group: str, where: LaneKey, *, dense: bool) -> l
           and ($5 or next_try <= $4) order by sequence limit $6""",
         group, *where, tx.now, dense, AT_ONCE,
     )  # fmt: skip
-    return [Held(Event(*row[:11]), *row[11:15], stood=None if row["part"] is None else row[15:]) for row in rows]
+    return [Waiting(Event(*row[:11]), *row[11:15], stood=None if row["part"] is None else row[15:]) for row in rows]
 
 
-async def remove(tx: Transaction, group: str, taken: Sequence[Held]) -> None:
+async def remove(tx: Transaction, group: str, taken: Sequence[Waiting]) -> None:
     """These events took effect and wait no longer; raises `Conflict` if somebody changed one meanwhile."""
     result = await tx.execute(
         """delete from parked as p
@@ -181,7 +181,7 @@ async def remove(tx: Transaction, group: str, taken: Sequence[Held]) -> None:
 
 
 async def wait_again(
-    tx: Transaction, group: str, one: Held, reason: str, refusal: Refusal, attempts: int, wait: timedelta | None
+    tx: Transaction, group: str, one: Waiting, reason: str, refusal: Refusal, attempts: int, wait: timedelta | None
 ) -> None:
     """Note why an event still waits, and until when (None: dead); raises `Conflict` if somebody changed it meanwhile."""
     result = await tx.execute(
@@ -230,6 +230,6 @@ def _places(events: Sequence[Event]) -> tuple[list[str], list[str], list[int]]:
     return [event.topic for event in events], [event.key for event in events], [event.sequence for event in events]
 
 
-def _all_there(result: str, wanted: Sequence[Held]) -> None:
+def _all_there(result: str, wanted: Sequence[Waiting]) -> None:
     if int(result.split()[-1]) != len(wanted):
         raise Conflict(f"{result} of {len(wanted)} parked events")

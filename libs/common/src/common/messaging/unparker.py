@@ -14,7 +14,7 @@ from common.messaging.control import Resend
 from common.messaging.cursors import Conflict
 from common.messaging.event_spans import EventSpans
 from common.messaging.gate import LaneKey, Move, Parked, Refusal
-from common.messaging.unparking import Held, Plan, Step
+from common.messaging.unparking import Plan, Step, Waiting
 from common.postgres import Database
 from common.telemetry import Telemetry
 from common.transaction import Transaction
@@ -33,7 +33,7 @@ class _Outcome:
     """What one step came to, to be told after its commit."""
 
     amounts: Counter[str] = field(default_factory=Counter)
-    failed: list[tuple[Held, str, int]] = field(default_factory=list)
+    failed: list[tuple[Waiting, str, int]] = field(default_factory=list)
     """Which, for what reason, after how many attempts."""
     missing: Resend | None = None
 
@@ -77,7 +77,7 @@ class Unparker:
         """The next step of one key."""
         dense, outcome = where[0] in self._consumer.dense, _Outcome()
         last = await cursors.last(tx, self._group, where)
-        plan = unparking.plan(last, await parked.held(tx, self._group, where, dense=dense), dense=dense)
+        plan = unparking.plan(last, await parked.waiting(tx, self._group, where, dense=dense), dense=dense)
         if plan.step is Step.DROP:
             await self._drop(tx, where, plan, dense=dense)
             outcome.amounts["dropped"] = len(plan.events)
@@ -117,7 +117,7 @@ class Unparker:
         else:
             await parked.supersede(tx, self._group, [one.event for one in plan.events])
 
-    async def _fail(self, tx: Transaction, one: Held, reason: str, refusal: Refusal, outcome: _Outcome) -> None:
+    async def _fail(self, tx: Transaction, one: Waiting, reason: str, refusal: Refusal, outcome: _Outcome) -> None:
         """It goes on waiting. When it became poison, and when it is given up, the feed of dead letters is told."""
         attempts = unparking.attempts_after(one, reason)
         wait = unparking.wait_after(attempts)

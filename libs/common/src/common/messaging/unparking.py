@@ -17,8 +17,8 @@ AT_ONCE = 500
 _WAITS = [timedelta(seconds=seconds) for seconds in (1, 5, 30, 120, 600, *[3600] * 6)]
 
 
-class Held(NamedTuple):
-    """A parked event that waits."""
+class Waiting(NamedTuple):
+    """A parked event that waits, and what decides how it goes on. Operators see it as a `common.operating.held.HeldEvent`."""
 
     event: Event
     reason: str
@@ -53,7 +53,7 @@ class Plan(NamedTuple):
     """What to do with a key: which step, with which of its events, lowest first."""
 
     step: Step
-    events: Sequence[Held] = ()
+    events: Sequence[Waiting] = ()
 
 
 class _Numbered(Protocol):
@@ -64,19 +64,19 @@ class _Numbered(Protocol):
 N = TypeVar("N", bound=_Numbered)
 
 
-def plan(last: int, held: Sequence[Held], *, dense: bool) -> Plan:
-    """What to do with a key whose last event that took effect was `last`. `held` are its waiting events, lowest first: in a dense
-    topic from the head on, in a state topic those that are due."""
-    if not held:
+def plan(last: int, waiting: Sequence[Waiting], *, dense: bool) -> Plan:
+    """What to do with a key whose last event that took effect was `last`. `waiting` are its events that wait, lowest first: in a
+    dense topic from the head on, in a state topic those that are due."""
+    if not waiting:
         return Plan(Step.WAIT)
-    found = step(last, held[0].sequence, dense=dense)
+    found = step(last, waiting[0].sequence, dense=dense)
     if found is Step.DROP:
-        return Plan(found, [one for one in held if one.sequence <= last])
-    if dense and not held[0].due:
+        return Plan(found, [one for one in waiting if one.sequence <= last])
+    if dense and not waiting[0].due:
         return Plan(Step.WAIT)
     if found is Step.FETCH:
-        return Plan(found, held[:1])
-    return Plan(found, row(held, dense=dense))
+        return Plan(found, waiting[:1])
+    return Plan(found, tried_together(waiting, dense=dense))
 
 
 def step(last: int, head: int, *, dense: bool) -> Step:
@@ -88,16 +88,16 @@ def step(last: int, head: int, *, dense: bool) -> Step:
     return Step.TRY
 
 
-def row(events: Sequence[N], *, dense: bool) -> list[N]:
+def tried_together(events: Sequence[N], *, dense: bool) -> list[N]:
     """Those of a key's parked events, lowest first, that can be tried together: in a dense topic until the next hole."""
     if not dense:
         return list(events)
     return [event for place, event in enumerate(events) if event.sequence == events[0].sequence + place]
 
 
-def attempts_after(held: Held, reason: str) -> int:
+def attempts_after(one: Waiting, reason: str) -> int:
     """How often it has failed for this reason, now that it has once more: a gap that is filled begins anew as an event."""
-    return held.attempts + 1 if held.reason == reason else 1
+    return one.attempts + 1 if one.reason == reason else 1
 
 
 def wait_after(attempts: int) -> timedelta | None:
