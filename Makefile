@@ -7,10 +7,10 @@ RUN = .venv/bin
 PACKAGES = musubi musubi-common musubi-needs musubi-catalog musubi-matching musubi-notify
 MEMBERS = libs/common libs/musubi services/needs services/catalog services/matching services/notify
 
-.PHONY: help setup demo up test check lint types imports format lock faults
+.PHONY: help setup demo up test check lint types imports format lock faults k8s-check
 
 help:                      ## this list
-	@awk -F ' *## ' '/^[a-z]+:.*##/ { sub(/:.*/, "", $$1); printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ' *## ' '/^[a-z0-9-]+:.*##/ { sub(/:.*/, "", $$1); printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup                ## run everything with real examples on http://127.0.0.1:8600, until Ctrl-C
 	@$(RUN)/musubi demo
@@ -45,6 +45,10 @@ faults: setup              ## the long campaign of faults (about 80 minutes); wr
 	$(RUN)/python -m tests.faults.report $(FAULTS)/campaign.json; exit $$found
 
 check: lint types imports  ## everything that reads the code without running it
+
+k8s-check: setup           ## deploy/k8s and docker-compose.yml against schemas, kube-score and the product; nothing is deployed
+	@$(RUN)/python -m tests.deploy.kubernetes_tools
+	@MUSUBI_REQUIRE=kubernetes $(RUN)/pytest tests/deploy
 
 lint: setup                ## ruff: rules and layout
 	@$(RUN)/ruff check
