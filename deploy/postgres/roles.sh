@@ -1,6 +1,8 @@
 #!/bin/sh
 # Run once by PostgreSQL's image, when the database is new: a role and a schema for each service and for identity.
-# None of them can read another's tables. A database that somebody else runs needs the same; its owner may take this file for it.
+# None of them can read another's tables. A database that somebody else runs needs the same: its owner may run this file with
+# POSTGRES_USER, POSTGRES_DB, the passwords, and what psql wants to find the server (PGHOST, PGPASSWORD). The database itself is to be
+# made with `encoding utf8 locale_provider builtin builtin_locale 'C.UTF-8' locale 'C' template template0`.
 set -eu
 
 make() {
