@@ -122,6 +122,8 @@ class Trigger:
         """Which calls count, by their arguments."""
         self.released = asyncio.Event()
         """Set, it ends what hangs."""
+        self.over = False
+        """Whether the call in which the order was obeyed has ended."""
         self._notes = notes
         self._die = die or _kill_ourselves
 
@@ -202,14 +204,17 @@ def _coroutine(function: Any, point: CrashPoint, trigger: Trigger) -> Any:
         order = trigger.wants(point.name, args)
         if order is None:
             return await function(*args, **named)
-        if point.when == "before":
-            await trigger.obey(order)
-        if point.when == "within":
-            return await _UntilTheStep(function(*args, **named), order, trigger)
-        result = await function(*args, **named)
-        if point.when == "after":
-            await trigger.obey(order)
-        return result
+        try:
+            if point.when == "before":
+                await trigger.obey(order)
+            if point.when == "within":
+                return await _UntilTheStep(function(*args, **named), order, trigger)
+            result = await function(*args, **named)
+            if point.when == "after":
+                await trigger.obey(order)
+            return result
+        finally:
+            trigger.over = True
 
     return wrapper
 

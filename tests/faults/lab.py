@@ -97,12 +97,13 @@ class Lab:
                 self._asking.clear()
 
     @asynccontextmanager
-    async def another_relay(self, of: str) -> AsyncIterator[None]:
+    async def another_relay(self, of: str) -> AsyncIterator[Relay]:
         """A second process of this service runs, as far as sending goes."""
         broker = Broker(self.broker.address, self.broker.incarnation)
-        running = asyncio.create_task(Relay(self.dsn, of, broker, Telemetry(of, log_level="ERROR")).run())
+        relay = Relay(self.dsn, of, broker, Telemetry(of, log_level="ERROR"))
+        running = asyncio.create_task(relay.run())
         try:
-            yield
+            yield relay
         finally:
             running.cancel()
             await asyncio.wait([running], timeout=5)
@@ -250,6 +251,11 @@ class Stopped:
     def go_on(self) -> None:
         """Let it go on."""
         self._trigger.released.set()
+
+    async def goes_on(self) -> None:
+        """The same, until it has done what it was about to do, or failed."""
+        self.go_on()
+        await until(lambda: self._trigger.over)
 
 
 async def prepare(dsn: str) -> str:
