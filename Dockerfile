@@ -58,7 +58,7 @@ RUN mkdir /app \
 FROM python
 ARG SERVICE
 LABEL org.opencontainers.image.title="musubi/${SERVICE}"
-ENV SERVICE=${SERVICE} PYTHONPATH=/app
+ENV SERVICE=${SERVICE} PYTHONPATH=/app HOME=/tmp
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=code /app /app
 # Above 10,000, so that it is nobody on the machine around it either. It has no home; nothing needs to be written but /tmp.
