@@ -18,8 +18,8 @@ from common.operating import audit, held, mending, mending_records
 from common.operating.held import EventId, RecordId
 from common.postgres import Database, server_settings
 from tests.common.hop import MIGRATIONS, NOTIFICATIONS, RATES, looking_at
+from tests.common.parked_bench import MESSAGING, Bench, a_notification
 from tests.common.records import a_record, an_event
-from tests.common.test_unparker import MESSAGING, Bench, a_notification
 
 POISON = Refusal("/tiers/3/unit", "/tiers/3/unit: no such unit")
 NO_REASON = Refusal("", "")
