@@ -52,7 +52,7 @@ RUN mkdir /app \
  && python -m compileall -q /app \
  && cd /app && python -m "$SERVICE" --help > /dev/null \
  && if [ "$SERVICE" = musubi ]; then \
-      python -c 'import musubi.audit, musubi.migrate, musubi.parked, musubi.publish, musubi.replay, musubi.topics'; \
+      python -c 'import musubi.audit, musubi.doctor, musubi.migrate, musubi.parked, musubi.publish, musubi.replay, musubi.tail, musubi.topics'; \
     fi
 
 FROM python

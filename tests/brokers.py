@@ -3,12 +3,15 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
+from aiokafka import AIOKafkaProducer
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from common.contracts.registry import Topic
+from common.messaging.message import Event, to_headers
 from musubi import topics
 from musubi.embedded_kafka import EmbeddedBroker
 
@@ -66,3 +69,17 @@ def _wait_until_listed(admin: AdminClient, wanted: list[Topic], deadline: float)
             pass
         time.sleep(0.05)
     raise AssertionError(f"the broker does not list {names}")
+
+
+async def write(broker: Broker, *events: Event, stored_at: datetime | None = None) -> None:
+    """Put events straight into their topic, all in partition 0, on a real broker as if at that moment."""
+    producer = AIOKafkaProducer(bootstrap_servers=broker.address)
+    await producer.start()
+    at = int(stored_at.timestamp() * 1000) if stored_at else None
+    try:
+        for event in events:
+            await producer.send_and_wait(
+                event.topic, event.body, event.key.encode(), 0, timestamp_ms=at, headers=to_headers(event)
+            )  # fmt: skip
+    finally:
+        await producer.stop()

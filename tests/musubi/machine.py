@@ -6,10 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from musubi import run_file
+from musubi import roles, run_file
 from musubi.run_file import Running
+from tests.brokers import Broker
 
 MUSUBI = str(Path(sys.executable).with_name("musubi"))
 
@@ -70,3 +73,13 @@ class Process:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(10)
+
+
+@contextmanager
+def as_running(folder: Path, postgres: str, broker: Broker) -> Iterator[Path]:
+    """What a Musubi with these leaves in its folder, while it runs; commands find them there."""
+    dsns: dict[str, str] = dict.fromkeys((*roles.SERVICES, roles.IDENTITY), postgres)
+    with run_file.held(folder):
+        run_file.write(folder, Running("http://127.0.0.1:9", os.getpid(), broker.incarnation, "", dsns, broker.address))
+        yield folder
+        run_file.remove(folder)

@@ -9,7 +9,6 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,18 +29,17 @@ from confluent_kafka.admin import (
 from confluent_kafka.cimpl import NewTopic
 
 from common.clock import utc_now
-from musubi import cli, doctor, doctor_around, embedded_postgres, roles, run_file, topic_rights, topics
+from musubi import cli, doctor, doctor_around, embedded_postgres, roles, topic_rights, topics
 from musubi.doctor_findings import Finding, failed, merged, well, within
 from musubi.embedded_kafka import EmbeddedBroker
 from musubi.embedded_postgres import EmbeddedPostgres
-from musubi.run_file import Running
 from tests import kafka_server
 from tests.brokers import Broker
 from tests.conftest import missing
 from tests.eventually import eventually
 from tests.kafka_server import KafkaServer
 from tests.mailbox import Mailbox
-from tests.musubi.machine import MUSUBI, Process
+from tests.musubi.machine import MUSUBI, Process, as_running
 from tests.proxy import Mode, Proxy
 
 NOWHERE = Path("/nowhere")
@@ -53,16 +51,6 @@ def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of whoever runs the tests says nothing."""
     for name in ("MUSUBI_KAFKA", "MUSUBI_POSTGRES", "MUSUBI_SMTP_HOST", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
-
-
-@contextmanager
-def as_running(folder: Path, postgres: str, broker: Broker) -> Iterator[Path]:
-    """What a Musubi with these leaves in its folder, while it runs."""
-    dsns: dict[str, str] = dict.fromkeys((*roles.SERVICES, roles.IDENTITY), postgres)
-    with run_file.held(folder):
-        run_file.write(folder, Running("http://127.0.0.1:9", 1, broker.incarnation, "", dsns, broker.address))
-        (folder / run_file.LOCK).write_text("1")
-        yield folder
 
 
 async def migrated(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
 
 from common.clock import utc_now
 from common.messaging import kafka_log
 from common.messaging.consumer import Consumer
-from common.messaging.message import Event, to_headers
 from common.operating import mending, replay
 from common.operating.held import EventId
 from common.operating.replay import Asked, Replay, Report
@@ -26,8 +24,9 @@ from common.service import Service
 from common.telemetry import Telemetry
 from musubi import cli
 from musubi.advice import CannotGoOn
-from musubi.replay import in_words, moment_of
-from tests.brokers import Broker
+from musubi.moments import moment_of
+from musubi.replay import in_words
+from tests.brokers import Broker, write
 from tests.chain import Chain, rows, running_chain
 from tests.common.hop import HANDLERS, NOTIFICATIONS, RATES, Seen, Source, looking_at, notification, rate, running_hop, until
 from tests.eventually import eventually
@@ -67,17 +66,6 @@ class Replayed:
 
         await until(there)
         return list(found)
-
-
-async def write(broker: Broker, *events: Event) -> None:
-    """Put events straight into their topic, all in partition 0."""
-    producer = AIOKafkaProducer(bootstrap_servers=broker.address)
-    await producer.start()
-    try:
-        for event in events:
-            await producer.send_and_wait(event.topic, event.body, event.key.encode(), 0, headers=to_headers(event))
-    finally:
-        await producer.stop()
 
 
 @asynccontextmanager

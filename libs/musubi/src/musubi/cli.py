@@ -88,6 +88,16 @@ def _parser() -> argparse.ArgumentParser:
     services(doctor)
     output(doctor)
 
+    tail = command(commands, "tail", _tail, "show the events as they pass, until Ctrl-C; reads only, and as nobody's group")
+    tail.add_argument("--topic", action="append", default=[], metavar="TOPIC", help="only this (* is allowed; may be repeated)")
+    tail.add_argument("--type", action="append", default=[], metavar="TYPE", help="only this (* is allowed; may be repeated)")
+    tail.add_argument("--event", default="", metavar="ID", help="only this event and what follows from it, from the beginning")
+    tail.add_argument("--since", default="", metavar="TIME", help="begin at 2026-11-24T10:00:00Z, or so long ago: 30m, 2h, 3d")
+    tail.add_argument("--no-follow", action="store_true", help="end where the topics end now")
+    tail.add_argument("--data", action="store_true", help="show what each event says in full")
+    tail.add_argument("--json", action="store_true", help="print one JSON object a line")
+    folder(tail)
+
     migrate = command(commands, "migrate", _migrate, "bring the databases' tables up to date")
     migrate.add_argument("services", nargs="*", metavar="SERVICE", help="only these (default: all)")
 
@@ -179,6 +189,13 @@ def _doctor(options: argparse.Namespace) -> int:
     from musubi import doctor
 
     return doctor.run(options.folder, options.service, as_json=options.json)
+
+
+def _tail(options: argparse.Namespace) -> int:
+    from musubi import tail
+
+    asked = tail.Options(options.topic, options.type, options.event, options.since, not options.no_follow, options.data)
+    return tail.run(options.folder, asked, as_json=options.json)
 
 
 def _migrate(options: argparse.Namespace) -> int:

@@ -3,10 +3,9 @@
 import asyncio
 import importlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,11 +25,10 @@ from common.telemetry import Telemetry
 from musubi import places
 from musubi.advice import CannotGoOn
 from musubi.held_lists import counted
+from musubi.moments import moment_of
 from musubi.tables import printable, table
 from notify.settings import NotifySettings
 
-_DURATION = re.compile(r"([0-9]{1,6})([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SHOWN = 20
 """So many failures are put into lines; all are in the JSON."""
 
@@ -80,21 +78,6 @@ def run(folder: Path, options: Options, *, as_json: bool) -> int:
     found = _as_json(options, begin, end, work)
     print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(in_words(found)))
     return _INTERRUPTED if work.interrupted else 1 if work.report.failed else 0
-
-
-def moment_of(text: str, now: datetime) -> datetime:
-    """`2026-11-24T10:00:00+09:00`, or how long ago: `90s`, `30m`, `2h`, `3d`, `now`. Raises `CannotGoOn`."""
-    if text == "now":
-        return now
-    try:
-        if found := _DURATION.fullmatch(text):
-            return now - timedelta(**{_UNITS[found[2]]: int(found[1])})
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise CannotGoOn(f"{text} is no time. Write it like 2026-11-24T10:00:00Z (with its zone), or how long ago: 30m, 2h, 3d, now.")
 
 
 async def _run(work: "_Work", folder: Path, options: Options, group: str, begin: datetime, end: datetime) -> None:

@@ -1,7 +1,6 @@
 """Reads topics' logs from one place to another, as nobody's consumer group: no rebalance, no offsets kept."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +18,8 @@ from common.messaging.message import Partition
 ANSWER_SECONDS = 15
 """Longer silence counts as a broker that is away."""
 _AT_ONCE = 500
+_LOOK_SECONDS = 3
+"""After so long without a record, who follows looks whether the broker is there at all."""
 _FIRST_ANSWER_MS = 1000
 
 _AWAY = {
@@ -39,6 +40,11 @@ class KafkaLog:
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
+
+    async def topics(self) -> frozenset[str]:
+        """The names of all topics that there are, and that we may see."""
+        async with _answering():
+            return frozenset(await self._consumer.topics())
 
     async def whole(self, topics: Collection[str]) -> dict[Partition, Stretch]:
         """All that the log holds of these topics at this moment; raises `TryAgain` for a topic that does not exist."""
@@ -102,6 +108,24 @@ class KafkaLog:
                 self._consumer.pause(part)
                 del ends[part]
 
+    async def follow(self, firsts: Mapping[Partition, int]) -> AsyncIterator[Sequence[ConsumerRecord]]:
+        """What stands from these offsets on and what comes after it, without end; those of one partition in order."""
+        self._consumer.assign([TopicPartition(*part) for part in firsts])
+        for part, first in firsts.items():
+            self._consumer.seek(TopicPartition(*part), first)
+        heard_at = time.monotonic()
+        while True:
+            async with _answering():
+                arrived = await self._consumer.getmany(timeout_ms=200, max_records=_AT_ONCE)
+                if arrived:
+                    heard_at = time.monotonic()
+                elif time.monotonic() - heard_at > _LOOK_SECONDS:
+                    if not await self._consumer._client.force_metadata_update():
+                        raise TryAgain("broker-away", _AWAY)
+                    heard_at = time.monotonic()
+            if arrived:
+                yield [record for records in arrived.values() for record in records]
+
 
 @asynccontextmanager
 async def opened(bootstrap: str, login: KafkaLogin = NOBODY) -> AsyncIterator[KafkaLog]:
@@ -120,9 +144,11 @@ async def opened(bootstrap: str, login: KafkaLogin = NOBODY) -> AsyncIterator[Ka
             await consumer.start()
         yield KafkaLog(consumer)
     finally:
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(2):
-                await consumer.stop()
+        # In a task of its own: `stop` ends as if we had been cancelled where it meets a fetch that waits for the broker.
+        stopping = asyncio.create_task(consumer.stop())
+        stopping.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.wait({stopping}, timeout=2)
+        stopping.cancel()
 
 
 @asynccontextmanager

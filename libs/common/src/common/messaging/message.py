@@ -8,6 +8,7 @@ import base64
 import json
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import NamedTuple, Protocol
 
@@ -199,6 +200,15 @@ def _uuid(value: str) -> str:
     if not _UUID.fullmatch(value):
         raise _NoEvent("the id is no UUID in small letters")
     return value
+
+
+def happened(event: Event) -> datetime | None:
+    """When the event happened, as it says itself; None where it names a day that never was."""
+    whole, _, fraction = event.time.removesuffix("Z").partition(".")
+    try:
+        return datetime.fromisoformat(whole).replace(microsecond=int(fraction[:6].ljust(6, "0")), tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def is_sequence(value: bytes) -> bool:

@@ -19,7 +19,7 @@ from common.messaging import cursors
 from common.messaging.consumer import Consumer, outside_trouble
 from common.messaging.gate import Halving, LaneKey, Parked
 from common.messaging.kafka_log import KafkaLog, Stretch
-from common.messaging.message import Broken, Event, Partition, parse
+from common.messaging.message import Broken, Event, Partition, happened, parse
 from common.operating import replay_store
 from common.operating.replay_choice import Choice, InOrder, PassedOver, Stored, choose
 
@@ -107,11 +107,7 @@ def _note(versions: dict[int, Stored], sequence: int, stored: Stored) -> None:
 
 def _moment(event: Event, record: ConsumerRecord) -> datetime:
     """When the event happened, as it says itself; when it was stored, where it names a day that never was."""
-    whole, _, fraction = event.time.removesuffix("Z").partition(".")
-    try:
-        return datetime.fromisoformat(whole).replace(microsecond=int(fraction[:6].ljust(6, "0")), tzinfo=UTC)
-    except ValueError:
-        return datetime.fromtimestamp(max(0, record.timestamp) / 1000, UTC)
+    return happened(event) or datetime.fromtimestamp(max(0, record.timestamp) / 1000, UTC)
 
 
 async def _choose(consumer: Consumer, asked: Asked, seen: Mapping[LaneKey, Mapping[int, Stored]]) -> Choice:
