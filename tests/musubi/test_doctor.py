@@ -270,9 +270,9 @@ async def test_a_clock_that_is_wrong_is_told(postgres: str, real_kafka: Broker, 
 
 @pytest.fixture(scope="module")
 def secured() -> Iterator[KafkaServer]:
-    """A real Kafka of its own, which asks for names."""
+    """A real Kafka of its own, which asks for names by one way, and by another leads on to where nobody listens."""
     try:
-        server = KafkaServer()
+        server = KafkaServer(advertised=1)
     except kafka_server.NoKafka as reason:
         missing("kafka", str(reason), kafka_server.HOW_TO_ADD)
         raise
@@ -282,6 +282,18 @@ def secured() -> Iterator[KafkaServer]:
         yield server
     finally:
         server.close()
+
+
+@pytest.mark.kafka
+async def test_a_broker_that_leads_on_to_where_nobody_can_follow_is_told_as_such(
+    secured: KafkaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MUSUBI_KAFKA", secured.behind)
+    found = await told()
+    (broker,) = found["broker"]
+    assert (broker.state, "nothing listens at 127.0.0.1:1" in broker.found) == ("failed", True)
+    assert "advertised.listeners" in broker.fix
+    assert {one.state for check in ("topics", "rights") for one in found[check]} == {"left out"}
 
 
 @pytest.mark.kafka
