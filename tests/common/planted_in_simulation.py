@@ -8,8 +8,9 @@ from common.messaging.gate import Halving, Lane, LaneKey, Move, Parked, Plan, co
 from common.messaging.message import Event, Partition
 from common.messaging.sending import Outcome, Sending, Written
 from common.messaging.unparking import Step, Waiting
-from tests.common.simulated_group import Offset, Row, SimulatedGroup
+from tests.common.simulated_group import SimulatedGroup
 from tests.common.simulated_source import Relay, SimulatedSource
+from tests.common.simulated_tables import Offset, Row
 from tests.common.simulated_world import DENSE
 
 

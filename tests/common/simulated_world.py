@@ -10,8 +10,9 @@ from itertools import pairwise
 from common.messaging.gate import LaneKey, Place
 from common.messaging.message import Event, Partition
 from tests.common.simulated_broker import SimulatedBroker
-from tests.common.simulated_group import NEVER, Offset, SimulatedGroup
+from tests.common.simulated_group import SimulatedGroup
 from tests.common.simulated_source import LONGEST_TRANSACTION, SimulatedSource
+from tests.common.simulated_tables import NEVER, Offset
 
 FACTS, STATE = "facts", "state"
 DENSE = frozenset({FACTS})
