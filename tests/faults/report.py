@@ -87,8 +87,8 @@ def _rounds(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
         figures = one["figures"]
         wait = [figures.get(f"answer to effect, {name}, s", 0) for name in ("p50", "p99", "max")]
         cells = [
-            f"{number} {one['kind']}", str(one["seed"]), round(one["seconds"]), one["sent"].get("accepted", 0), figures["announced"],
-            figures["effects counted"], sum(one["faults"].values()), one["killed"], one["starts"], *wait,
+            f"{number} {one['kind']}", str(one["seed"]), round(one["seconds"]), one["sent"].get("accepted", 0),
+            figures["announced"], figures["effects counted"], sum(one["faults"].values()), one["killed"], one["starts"], *wait,
             figures["longest pause between effects, s"], one["rest_seconds"],
         ]  # fmt: skip
         lines.append("| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells) + " |")
