@@ -12,26 +12,32 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from bench import machine
-from bench.recovery_world import World, until
+from bench.recovery_world import HopProcess, World, until
+from tests.proxy import Proxy
 
 SESSION = 10.0
+T = TypeVar("T")
+
+
+Times = AsyncGenerator[float]
+"""One time after the other, in seconds, each of a fault of its own."""
 
 
 class Measure(NamedTuple):
     """What is measured, how often at least, and the limit in seconds."""
 
     what: str
-    run: Callable[[World], AsyncGenerator[float]]
+    run: Callable[[World], Times]
     limit: float
 
 
-async def in_place(world: World) -> AsyncGenerator[float]:
-    """kill -9, and a new process under the same instance name at once."""
+async def killed_in_place(world: World) -> Times:
+    """kill -9, and a new process under the same instance name at once; until its first effect."""
     process = await world.started("a")
     while True:
         await world.flowing()
@@ -40,112 +46,97 @@ async def in_place(world: World) -> AsyncGenerator[float]:
         await process.gone()
         process = await world.started("a", ready=False)
         await process.says(migrations=True)  # what takes effect from now on is its doing
-        before = await world.effects()
-        await until(world.new_effect, before)
-        yield time.monotonic() - begun
+        yield await first_effect(world, begun)
 
 
-async def gone_for_good(world: World) -> AsyncGenerator[float]:
-    """kill -9 of one of two; until each key has a new effect."""
-    one = await world.started("")
-    while True:
-        other = await world.started("")
-        await world.flowing_everywhere()
-        one.kill()
-        begun = time.monotonic()
-        await one.gone()
-        before = await world.last_of_each_key()
-        await until(world.every_key_moved, before)
-        yield time.monotonic() - begun
-        one = other
+async def first_effect(world: World, begun: float) -> float:
+    """Wait for one from now on; how long it took since then."""
+    before = await world.effects()
+    await until(world.new_effect, before)
+    return time.monotonic() - begun
 
 
-async def relay(world: World) -> AsyncGenerator[float]:
-    """kill -9 of the process that leads, while another one stands by; until something new is on the topic."""
-    leader = await world.started("")
-    while True:
-        second = await world.started("")
-        await world.flowing_everywhere()
-        leader.kill()
-        begun = time.monotonic()
-        await leader.gone()
-        before = await world.sent()
-        await until(world.more_sent, before)
-        yield time.monotonic() - begun
-        leader = second
+def one_of_two_killed(
+    look: Callable[[World], Awaitable[T]], moved: Callable[[World, T], Coroutine[Any, Any, bool]]
+) -> Callable[[World], Times]:
+    """kill -9 of the one that was there first; from then until what is looked at has moved."""
 
-
-async def postgres(world: World) -> AsyncGenerator[float]:
-    """PostgreSQL stops immediately; from when it takes connections again."""
-    await world.started("a")
-    while True:
-        await world.flowing()
-        await world.crash_postgres(away=5)
-        begun = time.monotonic()
-        before = await world.effects()
-        await until(world.new_effect, before)
-        yield time.monotonic() - begun
-
-
-async def broker(world: World) -> AsyncGenerator[float]:
-    """kill -9 of the broker; from when it leads its partitions again."""
-    await world.started("a")
-    while True:
-        await world.flowing()
-        await world.kill_kafka(away=5)
-        begun = time.monotonic()
-        before = await world.effects()
-        await until(world.new_effect, before)
-        yield time.monotonic() - begun
-
-
-async def silent_broker(world: World) -> AsyncGenerator[float]:
-    """Nothing comes through to the broker any more; until the service says that it is not ready."""
-    process = await world.started("a")
-    while True:
-        await world.flowing()
-        await process.ready()
-        async with world.silent(world.to_kafka):
+    async def times(world: World) -> Times:
+        one = await world.started("")
+        while True:
+            other = await world.started("")
+            await world.flowing_everywhere()
+            one.kill()
             begun = time.monotonic()
-            await process.says(broker=False)
+            await one.gone()
+            before = await look(world)
+            await until(moved, world, before)
             yield time.monotonic() - begun
+            one = other
+
+    return times
 
 
-async def silent_postgres(world: World) -> AsyncGenerator[float]:
-    """Nothing comes through to PostgreSQL any more; until statements that wait for an answer are given up."""
-    process = await world.started("a")
-    while True:
-        await world.flowing()
-        await process.ready()
-        async with world.silent(world.to_postgres):
-            begun = time.monotonic()
-            await process.says(database=False)
-            await process.logs("all connections are given up")
-            yield time.monotonic() - begun
+def once_back(away: Callable[[World], Awaitable[None]]) -> Callable[[World], Times]:
+    """Something is away for a while; from when it is back until the first effect."""
+
+    async def times(world: World) -> Times:
+        await world.started("a")
+        while True:
+            await world.flowing()
+            await away(world)
+            yield await first_effect(world, time.monotonic())
+
+    return times
 
 
-async def after_silence(world: World) -> AsyncGenerator[float]:
-    """Both were silent for 20 s; from when they are heard again."""
-    await world.started("a")
-    while True:
-        await world.flowing()
-        async with world.silent(world.to_kafka), world.silent(world.to_postgres):
-            await asyncio.sleep(20)
-        begun = time.monotonic()
-        before = await world.effects()
-        await until(world.new_effect, before)
-        yield time.monotonic() - begun
+async def both_silent(world: World) -> None:
+    """Nothing comes through to broker and database for 20 s."""
+    async with world.silent(world.to_kafka), world.silent(world.to_postgres):
+        await asyncio.sleep(20)
+
+
+def until_noticed(cut: Callable[[World], Proxy], noticed: Callable[[HopProcess], Awaitable[None]]) -> Callable[[World], Times]:
+    """Nothing comes through any more; from then until that is noticed."""
+
+    async def times(world: World) -> Times:
+        process = await world.started("a")
+        while True:
+            await world.flowing()
+            await process.ready()
+            async with world.silent(cut(world)):
+                begun = time.monotonic()
+                await noticed(process)
+                yield time.monotonic() - begun
+
+    return times
+
+
+async def gives_up_its_connections(process: HopProcess) -> None:
+    """Statements that wait for an answer get none."""
+    await process.says(database=False)
+    await process.logs("all connections are given up")
 
 
 MEASURES = {
-    "in-place": Measure("a process is killed and restarted in place", in_place, 8),
-    "gone": Measure("a process is killed for good", gone_for_good, SESSION + 5),
-    "relay": Measure("the leading relay is killed", relay, 3),
-    "postgres": Measure("PostgreSQL stopped immediately, and is back", postgres, 10),
-    "broker": Measure("the broker was killed, and is back", broker, 15),
-    "silent-broker": Measure("a silent cut to the broker is noticed", silent_broker, 15),
-    "silent-postgres": Measure("a silent cut to PostgreSQL is noticed", silent_postgres, 15),
-    "after-silence": Measure("both silent for 20 s, and heard again", after_silence, 15),
+    "in-place": Measure("a process is killed and restarted in place", killed_in_place, 8),
+    "gone": Measure(
+        "a process is killed for good",
+        one_of_two_killed(World.last_of_each_key, World.every_key_moved),
+        SESSION + 5,
+    ),
+    "relay": Measure("the leading relay is killed", one_of_two_killed(World.sent, World.more_sent), 3),
+    "postgres": Measure("PostgreSQL stopped immediately, and is back", once_back(lambda world: world.crash_postgres(away=5)), 10),
+    "broker": Measure("the broker was killed, and is back", once_back(lambda world: world.kill_kafka(away=5)), 15),
+    "silent-broker": Measure(
+        "a silent cut to the broker is noticed",
+        until_noticed(lambda world: world.to_kafka, lambda process: process.says(broker=False)),
+        15,
+    ),
+    "silent-postgres": Measure(
+        "a silent cut to PostgreSQL is noticed", until_noticed(lambda world: world.to_postgres, gives_up_its_connections), 15
+    ),
+    "after-silence": Measure("both silent for 20 s, and heard again", once_back(both_silent), 15),
 }
 
 
