@@ -74,11 +74,11 @@ async def index_needs(arrived: Sequence[Arrived[NeedChanged]], tx: Transaction) 
     await tx.execute(UPSERT, list(state), list(state.values()))
 
 
-async def run_full(kafka: str, postgres: str, events: int) -> Speed:
-    """Take in so many events from empty tables, with everything that the services have."""
+async def run_full(kafka: str, postgres: str, events: int, told: Telemetry | None = None) -> Speed:
+    """Take in so many events from empty tables, with everything that the services have; at the end `told` is closed."""
     await _empty_tables(postgres)
     group = f"full-{time.time_ns()}"
-    told = Telemetry("bench", sampling=SAMPLING, processors=[BatchSpanProcessor(Discard())], log_level="WARNING")
+    told = told or Telemetry("bench", sampling=SAMPLING, processors=[BatchSpanProcessor(Discard())], log_level="WARNING")
     broker = Broker(kafka)
     relay = Relay(postgres, SCHEMA, broker, told)
     database = Database(postgres, SCHEMA, announce=relay.announce, topics=TOPICS)
@@ -118,11 +118,12 @@ async def _empty_tables(postgres: str) -> None:
     await connection.close()
 
 
-async def _fill(kafka: str, events: int, keys: int) -> None:
+async def fill(kafka: str, events: int, keys: int, *, sampling: float = SAMPLING) -> None:
+    """Make the topics, and write all events into them."""
     topics.apply(kafka, TOPICS.values())
     publisher = Publisher(kafka, deadline=60)
     batch = []
-    for event in hop_event.events(events, keys, sampling=SAMPLING):
+    for event in hop_event.events(events, keys, sampling=sampling):
         batch.append(event)
         if len(batch) == 2000:
             await publisher.publish(batch)
@@ -133,7 +134,7 @@ async def _fill(kafka: str, events: int, keys: int) -> None:
 
 async def measure(kafka: str, postgres: str, events: int, keys: int, rounds: int) -> dict[str, Any]:
     """The hops in turn, so many rounds; medians, and the median of the rounds' ratios."""
-    await _fill(kafka, events, keys)
+    await fill(kafka, events, keys)
     speeds: dict[str, list[Speed]] = {"bare": [], "thin": [], "full": []}
     for _ in range(rounds):
         speeds["bare"].append(await hop_thin.run(kafka, postgres, events, bare=True))
