@@ -6,7 +6,7 @@ from functools import cache
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from common.settings import KafkaSettings, Settings
+from common.settings import Settings
 from musubi import roles
 from notify.settings import NotifySettings
 
@@ -26,7 +26,7 @@ def variables_of(service: str) -> set[str]:
 
 def variables_of_the_command() -> set[str]:
     """Those that the `musubi` command knows."""
-    said = {f"MUSUBI_{name.upper()}" for name in (*KafkaSettings.model_fields, *Settings.model_fields)}
+    said = {f"MUSUBI_{name.upper()}" for name in NotifySettings.model_fields}  # which are all that any service has
     databases = {f"MUSUBI_POSTGRES_{schema.upper()}" for schema in SCHEMAS}
     passwords = {f"MUSUBI_KAFKA_PASSWORD_{service.upper()}" for service in SERVICES}
     return said | databases | passwords | {"MUSUBI_URL", "MUSUBI_KEY"}

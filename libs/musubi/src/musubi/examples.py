@@ -23,7 +23,8 @@ class NoExamples(CannotGoOn):
 
 def find(given: Path | None) -> Path:
     """The folder of the examples: the one given, that of the working copy this is run from, or ./examples."""
-    candidates = [given] if given else [Path(__file__).parents[4] / "examples", Path("examples").absolute()]
+    working_copy = Path(__file__).parents[4:5]  # an image has none
+    candidates = [given] if given else [folder / "examples" for folder in (*working_copy, Path.cwd())]
     for folder in candidates:
         if all((folder / f"{name}.ndjson").exists() for name in FILES):
             return folder
