@@ -1,4 +1,4 @@
-"""Is any trace broken? So many needs are posted one by one at full sampling, each leads to mails; every span must hang on another.
+"""Is any trace broken? Needs are posted one by one at full sampling, each leads to mails, and every span must hang together.
 
 A trace is whole if each of its spans but the request's own has its parent in it, and it leads from the request through both
 topics to a mail that was written. `python -m bench.traces [--journeys 1000]` runs the four services in one process on a real
