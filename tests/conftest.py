@@ -10,17 +10,19 @@ import socket
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import asyncpg
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-from musubi import embedded_postgres
+from musubi import embedded_postgres, topics
 from musubi.embedded_kafka import EmbeddedBroker
 from musubi.embedded_postgres import EmbeddedPostgres
 from musubi.topics import ALL_TOPICS
 from tests import kafka_server
 from tests.brokers import Broker, FreshTopics, make_fresh_topics
+from tests.kafka_server import KafkaServer
 from tests.mailbox import Mailbox, MailServer
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -100,6 +102,22 @@ def kafka_server_address() -> Iterator[str]:
             yield address
     except kafka_server.NoKafka as reason:
         missing("kafka", str(reason), kafka_server.HOW_TO_ADD)
+
+
+@contextmanager
+def kafka_of_its_own(*, advertised: int = 0) -> Iterator[KafkaServer]:
+    """A real Kafka with all topics for some tests alone, which may be killed and asks for names; for `advertised` see there."""
+    try:
+        server = KafkaServer(advertised=advertised)
+    except kafka_server.NoKafka as reason:
+        missing("kafka", str(reason), kafka_server.HOW_TO_ADD)
+        raise
+    try:
+        server.start()
+        topics.apply(server.address)
+        yield server
+    finally:
+        server.close()
 
 
 @pytest.fixture

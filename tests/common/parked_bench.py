@@ -126,3 +126,15 @@ class Slow:
         if not self.reached.is_set():
             self.reached.set()
             await self.go_on.wait()
+
+
+async def being_tried(bench: Bench, consumer: Consumer) -> tuple[Slow, asyncio.Task[int]]:
+    """The parked first rate of JPY is in the hands of an un-parker whose handler waits; and what that un-parker is at."""
+    slow = Slow()
+    _, unparker = await bench.member({ExchangeRatePublished: slow})
+    await bench.arrive(consumer, a_rate("JPY", 1, source="poison"))
+    await bench.seen.cure("poison")
+    bench.later(seconds=1)
+    trying = asyncio.create_task(work(unparker))
+    await slow.reached.wait()
+    return slow, trying

@@ -147,17 +147,26 @@ async def told_to_stop(process: asyncio.subprocess.Process, port: int) -> None:
     await until(closed)
 
 
+@asynccontextmanager
+async def at_work(
+    postgres: str, broker: Broker, name: str, port: int
+) -> AsyncIterator[tuple[Source, Seen, asyncio.subprocess.Process]]:
+    """A process that has taken in one event of each key and listens on this port; its source, and what is seen of it."""
+    async with (
+        Source(postgres, broker).running() as source,
+        looking_at(postgres, name) as seen,
+        hop_process(postgres, broker, name, seen, port=port) as process,
+    ):
+        await source.emit(*map(rate, CURRENCIES))
+        await everything_took_effect_once(seen, 1)
+        yield source, seen, process
+
+
 @pytest.mark.kafka
 async def test_told_to_stop_in_the_middle_of_a_slow_batch_it_lets_it_end_and_sends_what_it_announced(
     postgres: str, real_kafka: Broker, name: str, free_port: int
 ) -> None:
-    async with (
-        Source(postgres, real_kafka).running() as source,
-        looking_at(postgres, name) as seen,
-        hop_process(postgres, real_kafka, name, seen, port=free_port) as process,
-    ):
-        await source.emit(*map(rate, CURRENCIES))
-        await everything_took_effect_once(seen, 1)
+    async with at_work(postgres, real_kafka, name, free_port) as (source, seen, process):
         async with slow_batch(seen, source):
             await told_to_stop(process, free_port)
             until_then = time.monotonic() + 1
@@ -175,13 +184,7 @@ async def test_told_to_stop_in_the_middle_of_a_slow_batch_it_lets_it_end_and_sen
 async def test_told_to_stop_in_a_batch_that_does_not_end_it_leaves_in_time_and_the_next_one_does_it_once(
     postgres: str, real_kafka: Broker, name: str, free_port: int
 ) -> None:
-    async with (
-        Source(postgres, real_kafka).running() as source,
-        looking_at(postgres, name) as seen,
-        hop_process(postgres, real_kafka, name, seen, port=free_port) as process,
-    ):
-        await source.emit(*map(rate, CURRENCIES))
-        await everything_took_effect_once(seen, 1)
+    async with at_work(postgres, real_kafka, name, free_port) as (source, seen, process):
         async with slow_batch(seen, source):
             await told_to_stop(process, free_port)
             await asyncio.wait_for(process.wait(), STOP_SECONDS + 1)

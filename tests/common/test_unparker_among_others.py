@@ -6,11 +6,10 @@ import asyncio
 
 import pytest
 
-from common.contracts.catalog import ExchangeRatePublished
 from common.operating import mending
 from common.operating.held import Cause
 from tests.common.hop import NOTIFICATIONS, RATES
-from tests.common.parked_bench import Bench, Slow, a_notification, a_rate, work
+from tests.common.parked_bench import Bench, a_notification, a_rate, being_tried, work
 
 
 async def test_a_group_that_is_new_to_a_shortened_topic_goes_on_in_every_key_after_one_word(bench: Bench) -> None:
@@ -48,13 +47,7 @@ async def test_two_unparkers_side_by_side_share_the_keys_and_double_nothing(benc
 
 async def test_when_a_newer_version_arrives_while_an_older_one_is_tried_only_the_newer_takes_effect(bench: Bench) -> None:
     consumer, _ = await bench.member()
-    slow = Slow()
-    _, unparker = await bench.member({ExchangeRatePublished: slow})
-    await bench.arrive(consumer, a_rate("JPY", 1, source="poison"))
-    await bench.seen.cure("poison")
-    bench.later(seconds=1)
-    trying = asyncio.create_task(work(unparker))
-    await slow.reached.wait()
+    slow, trying = await being_tried(bench, consumer)
     async with asyncio.timeout(5):  # the consumer does not wait for the un-parker's handler
         await bench.arrive(consumer, a_rate("JPY", 2))
     slow.go_on.set()
@@ -102,13 +95,7 @@ async def test_a_key_that_always_brings_trouble_is_poison_in_the_end_and_the_oth
 
 async def test_a_step_that_is_cut_off_in_the_middle_changes_nothing_and_holds_nothing(bench: Bench) -> None:
     consumer, other = await bench.member()
-    slow = Slow()
-    _, unparker = await bench.member({ExchangeRatePublished: slow})
-    await bench.arrive(consumer, a_rate("JPY", 1, source="poison"))
-    await bench.seen.cure("poison")
-    bench.later(seconds=1)
-    trying = asyncio.create_task(unparker.step())
-    await slow.reached.wait()
+    _, trying = await being_tried(bench, consumer)
     trying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await trying
@@ -119,13 +106,7 @@ async def test_a_step_that_is_cut_off_in_the_middle_changes_nothing_and_holds_no
 
 async def test_an_event_that_somebody_changed_while_it_was_tried_is_tried_as_it_is_now(bench: Bench) -> None:
     consumer, _ = await bench.member()
-    slow = Slow()
-    _, unparker = await bench.member({ExchangeRatePublished: slow})
-    await bench.arrive(consumer, a_rate("JPY", 1, source="poison"))
-    await bench.seen.cure("poison")
-    bench.later(seconds=1)
-    trying = asyncio.create_task(work(unparker))
-    await slow.reached.wait()
+    slow, trying = await being_tried(bench, consumer)
     body = a_rate("JPY", 1, per_usd="150").body
     await bench.seen.connection.execute("update parked set body = $1", body)
     slow.go_on.set()

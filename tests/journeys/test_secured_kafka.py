@@ -8,11 +8,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from common.kafka_login import KafkaLogin
-from musubi import roles, topic_rights, topics
-from tests import kafka_server
+from musubi import roles, topic_rights
 from tests.brokers import Broker
 from tests.chain import MAKERS, Chain, free_socket, partner_key, served, settings_for
-from tests.conftest import missing
+from tests.conftest import kafka_of_its_own
 from tests.eventually import eventually
 from tests.kafka_server import KafkaServer
 from tests.mailbox import Mailbox
@@ -26,18 +25,9 @@ pytestmark = pytest.mark.kafka
 @pytest.fixture(scope="module")
 def secured() -> Iterator[KafkaServer]:
     """A real Kafka with all topics, and with the services' users and rights; nobody else has any."""
-    try:
-        server = KafkaServer()
-    except kafka_server.NoKafka as reason:
-        missing("kafka", str(reason), kafka_server.HOW_TO_ADD)
-        raise
-    try:
-        server.start()
-        topics.apply(server.address)
+    with kafka_of_its_own() as server:
         topic_rights.allow(server.address, passwords=PASSWORDS)
         yield server
-    finally:
-        server.close()
 
 
 async def test_each_service_as_its_own_user_runs_the_whole_chain(secured: KafkaServer, postgres: str, smtp: Mailbox) -> None:

@@ -33,9 +33,8 @@ from musubi import cli, doctor, doctor_around, embedded_postgres, roles, topic_r
 from musubi.doctor_findings import Finding, failed, merged, well, within
 from musubi.embedded_kafka import EmbeddedBroker
 from musubi.embedded_postgres import EmbeddedPostgres
-from tests import kafka_server
 from tests.brokers import Broker
-from tests.conftest import missing
+from tests.conftest import kafka_of_its_own
 from tests.eventually import eventually
 from tests.kafka_server import KafkaServer
 from tests.mailbox import Mailbox
@@ -271,17 +270,8 @@ async def test_a_clock_that_is_wrong_is_told(postgres: str, real_kafka: Broker, 
 @pytest.fixture(scope="module")
 def secured() -> Iterator[KafkaServer]:
     """A real Kafka of its own, which asks for names by one way, and by another leads on to where nobody listens."""
-    try:
-        server = KafkaServer(advertised=1)
-    except kafka_server.NoKafka as reason:
-        missing("kafka", str(reason), kafka_server.HOW_TO_ADD)
-        raise
-    try:
-        server.start()
-        topics.apply(server.address)
+    with kafka_of_its_own(advertised=1) as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.mark.kafka

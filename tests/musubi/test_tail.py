@@ -24,10 +24,9 @@ from musubi import cli, roles, topic_rights, topics
 from musubi.embedded_kafka import EmbeddedBroker
 from musubi.tail import in_order
 from musubi.tail_lines import Wanted, decoded, in_words
-from tests import kafka_server
 from tests.brokers import Broker, write
 from tests.common.hop import NOTIFICATIONS, RATES, notification, rate
-from tests.conftest import missing
+from tests.conftest import kafka_of_its_own
 from tests.eventually import eventually
 from tests.facts import event_of, need_posted
 from tests.kafka_server import KafkaServer
@@ -251,17 +250,8 @@ async def test_a_broker_of_a_new_life_is_followed_on_and_what_is_sent_again_is_n
 @pytest.fixture(scope="module")
 def own_kafka() -> Iterator[KafkaServer]:
     """A real Kafka of these tests' own, which may be killed and asks for names."""
-    try:
-        server = KafkaServer()
-    except kafka_server.NoKafka as reason:
-        missing("kafka", str(reason), kafka_server.HOW_TO_ADD)
-        raise
-    try:
-        server.start()
-        topics.apply(server.address)
+    with kafka_of_its_own() as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.mark.kafka
