@@ -1,6 +1,7 @@
 """What a service must be told from outside, by environment variables that begin with `MUSUBI_`."""
 
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, FilePath, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -70,6 +71,26 @@ class Settings(KafkaSettings):
     public_origin: str = Field(default="http://127.0.0.1:8600", description="the address under which people reach Musubi")
     local_sign_in: bool = Field(default=False, description="one-time sign-in links without a password, on this machine only")
     identity_postgres: str | None = Field(default=None, description="where the identity schema is, if not in `postgres`")
+    oidc_issuer: str = Field(
+        default="",
+        description="the address of the OpenID Connect provider that signs people in, such as https://login.example/realms/city; "
+        "empty where nobody signs in so",
+    )
+    oidc_client_id: str = Field(
+        default="", validate_default=True, description="the name under which the provider knows this installation"
+    )
+    oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""), description="the secret that the provider gave with it; empty where it gave none"
+    )
+    oidc_internal: str = Field(
+        default="",
+        description="the origin at which this process itself reaches the provider, if not at the issuer's, such as http://oidc:5556",
+    )
+    oidc_trusts_email: bool = Field(
+        default=False,
+        description="believe an e-mail address of which the provider does not say whether it was verified; only where its "
+        "administrators give out every address",
+    )
     trace_sampling: float = Field(default=0.01, ge=0, le=1, description="the share of traces that are kept, 0 to 1")
     otlp_endpoint: str | None = Field(default=None, description="where traces go, such as http://localhost:4318")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
@@ -88,3 +109,40 @@ class Settings(KafkaSettings):
         default=60, ge=0, description="a process that hangs for so many seconds ends itself, with exit code 70; 0 is never"
     )
     migrate: bool = Field(default=False, description="apply the migrations at start; else a job has to do it before")
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _cannot_be_listened_to(cls, value: str) -> str:
+        parts = urlsplit(value)
+        safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        if value and not (safe and parts.hostname and not parts.query and not parts.fragment):
+            raise ValueError("it begins with https:// (http:// only on this machine) and has neither ? nor #")
+        return value
+
+    @field_validator("oidc_client_id")
+    @classmethod
+    def _goes_with_the_issuer(cls, value: str, info: ValidationInfo) -> str:
+        if "oidc_issuer" in info.data and bool(info.data["oidc_issuer"]) != bool(value):
+            raise ValueError("MUSUBI_OIDC_ISSUER and MUSUBI_OIDC_CLIENT_ID go together")
+        return value
+
+    @field_validator("oidc_client_secret", "oidc_internal")
+    @classmethod
+    def _needs_the_issuer(cls, value: Any, info: ValidationInfo) -> Any:
+        said = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if said and info.data.get("oidc_issuer") == "":
+            raise ValueError("it says nothing without MUSUBI_OIDC_ISSUER and MUSUBI_OIDC_CLIENT_ID")
+        return value
+
+    @field_validator("oidc_internal")
+    @classmethod
+    def _is_an_origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/")):
+            raise ValueError("it is an origin without a path, such as http://oidc:5556")
+        return value.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name can only mean this very machine."""
+    return host in ("127.0.0.1", "::1", "localhost") or host.endswith(".localhost")

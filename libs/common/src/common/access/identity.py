@@ -176,12 +176,12 @@ async def use_sign_in_link(tx: Connection, token: str, *, now: datetime) -> str:
                 "ja": "このサインイン用リンクは、使用済みか期限切れ、または存在しないものです。",
             },
         )
-    await _forget_old(tx, now - FORGOTTEN_AFTER)
     return await begin_session(tx, account_id, now=now)
 
 
 async def begin_session(tx: Connection, account_id: UUID, *, now: datetime) -> str:
     """A session of 12 hours; returns the token for the cookie."""
+    await _forget_old(tx, now - FORGOTTEN_AFTER)
     token = secrets.token_urlsafe(32)
     await tx.execute(
         "INSERT INTO identity.session (token_hash, account_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",

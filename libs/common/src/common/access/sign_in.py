@@ -1,7 +1,8 @@
-"""Signing in with a one-time link, and signing out: the local issuer of the one-machine mode.
+"""Signing in, by what the settings say, and signing out; and the one-time links of the one-machine mode.
 
 Opening a link only shows whom it makes you; the button uses it up, so that a mail scanner or a preview cannot. Both work
-over loopback only and only where `local_sign_in` is set; anything else is refused.
+over loopback only and only where `local_sign_in` is set; anything else is refused. The way by a provider is in
+`common.access.oidc_sign_in`.
 """
 
 from collections.abc import Mapping
@@ -11,17 +12,20 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from common.access import identity
-from common.access.auth import Principal, allowed, cookie_name
+from common.access import identity, oidc_sign_in
+from common.access.auth import Principal, allowed
+from common.access.oidc import Provider
+from common.access.oidc_sign_in import Anyone, Wanted
 from common.access.permissions import Action
+from common.access.session_cookie import SessionCookie
 from common.errors import Forbidden, NotFound
+from common.web.addresses import own_address
 from common.web.application import SHARED_PAGES, Pages
 from common.web.browser_guards import LOOPBACK_HOSTS, host_name
 
 if TYPE_CHECKING:
     from common.service import Service
 
-Anyone = Annotated[Principal, Depends(allowed(Action.READ_PUBLIC))]
 FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 STATUS = {"good": 200, "used": 410, "expired": 410, "unknown": 404}
 
@@ -40,8 +44,10 @@ def routes(service: "Service") -> APIRouter:
     pages = Pages(service, SHARED_PAGES)
     settings = service.settings
     identity_dsn = settings.identity_postgres or settings.postgres
-    cookie = cookie_name(settings.public_origin)
-    secure = settings.public_origin.startswith("https://")
+    cookie = SessionCookie(settings.public_origin)
+    provider = Provider(settings, service.clock) if settings.oidc_issuer else None
+    if provider:
+        router.include_router(oidc_sign_in.routes(service, provider))  # first: below, any word may be a link's token
 
     async def show(request: Request, token: str, status: int | None = None) -> Response:
         async with identity.writing(identity_dsn) as tx:
@@ -50,9 +56,10 @@ def routes(service: "Service") -> APIRouter:
         return pages.render(request, "sign_in_link.html", status or STATUS[link.state], **context)
 
     @router.get("/sign-in")
-    async def explain_sign_in(request: Request, _: Anyone) -> Response:
-        """How to get a link."""
-        return pages.render(request, "sign_in.html")
+    async def explain_sign_in(request: Request, _: Anyone, wanted: Wanted = "/") -> Response:
+        """The ways to sign in that there are here."""
+        start = oidc_sign_in.start_address(own_address(wanted)) if provider else None
+        return pages.render(request, "sign_in.html", start=start)
 
     @router.get("/sign-in/{token}")
     async def show_link(request: Request, token: str, _: Anyone) -> Response:
@@ -67,24 +74,28 @@ def routes(service: "Service") -> APIRouter:
         try:
             async with identity.writing(identity_dsn) as tx:
                 session = await identity.use_sign_in_link(tx, token, now=service.clock())
-                await identity.end_session(tx, request.cookies.get(cookie, ""), now=service.clock())
+                await identity.end_session(tx, request.cookies.get(cookie.name, ""), now=service.clock())
         except NotFound:
             return await show(request, token, status=410)
         response = RedirectResponse("/", 303)
-        lives = int(identity.SESSION_LIVES.total_seconds())
-        response.set_cookie(cookie, session, max_age=lives, httponly=True, samesite="lax", secure=secure)
+        cookie.put(response, session)
         return response
 
     @router.post("/sign-out")
     async def sign_out(request: Request, _: Annotated[Principal, Depends(allowed(Action.SIGN_OUT))]) -> Response:
         """Ends the session, here and for whoever else holds its cookie."""
-        token = request.cookies.get(cookie)
+        token = request.cookies.get(cookie.name)
         if token:
             async with identity.writing(identity_dsn) as tx:
                 await identity.end_session(tx, token, now=service.clock())
-        response = RedirectResponse("/", 303)
-        response.delete_cookie(cookie, httponly=True, samesite="lax", secure=secure)
+        response = RedirectResponse("/sign-out" if provider else "/", 303)
+        cookie.take(response)
         return response
+
+    @router.get("/sign-out")
+    async def signed_out(request: Request, _: Anyone) -> Response:
+        """That the session here is over, and where the one at the provider can be ended, too."""
+        return pages.render(request, "signed_out.html", goodbye=await provider.goodbye() if provider else None)
 
     return router
 

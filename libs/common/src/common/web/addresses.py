@@ -14,6 +14,9 @@ from common.faults import fault
 CODE = r"^[A-Za-z0-9_.-]{0,100}$"
 """What a filter can be: a code, or empty for no filter, as a form sends it."""
 
+LONGEST = 2000
+"""More characters no address of ours has."""
+
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -28,6 +31,13 @@ def address(path: str, filters: Mapping[str, str | None]) -> str:
     """A list's address with the filters in use, ready for `page=2` or another filter to be added: `/needs?country=VN&`."""
     kept = urlencode({name: value for name, value in filters.items() if value})
     return f"{path}?{kept}&" if kept else f"{path}?"
+
+
+def own_address(wanted: str) -> str:
+    """Where somebody wants to go after signing in: `wanted` if it is an address on our own origin, else the home page."""
+    plain = wanted.startswith("/") and not wanted.startswith("//") and wanted.isprintable() and "\\" not in wanted
+    signing = re.match(r"/sign-(in|out)\b", wanted)
+    return wanted if plain and not signing and len(wanted) <= LONGEST else "/"
 
 
 def each_taken_off(path: str, filters: Mapping[str, str | None]) -> dict[str, str]:

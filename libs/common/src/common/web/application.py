@@ -23,6 +23,7 @@ from common.errors import MusubiError
 from common.formats import Formats
 from common.vocabulary import LANGUAGES
 from common.web import charts, service_routes
+from common.web.addresses import own_address
 from common.web.asset_urls import asset_url
 from common.web.browser_guards import LoopbackHosts, OwnOrigin, SecurityHeaders
 from common.web.language_choice import COOKIE as LANGUAGE_COOKIE
@@ -123,7 +124,14 @@ class Pages:
         here = {"here": "", "unread": None, "now": self._service.clock(), "held": getattr(request.state, "held", None)}
         page = self._environments[language].get_template(template)
         content = page.render(
-            {**here, **context, "reader": reader, "path": request.url.path, "other": _other_language(request, language)}
+            {
+                **here,
+                **context,
+                "reader": reader,
+                "path": request.url.path,
+                "other": _other_language(request, language),
+                "sign_in": _sign_in_address(request),
+            }
         )
         response = HTMLResponse(content, status)
         response.headers["vary"] = "Accept-Language, Cookie"
@@ -196,5 +204,14 @@ def _other_language(request: Request, language: str) -> str:
     """The address of this page in the other language: the same path and query, with `lang`."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
     other = next(known for known in LANGUAGES if known != language)
-    path = "/" + request.url.path.lstrip("/")  # an address that begins with // would lead to another host
-    return f"{path}?{urlencode([*kept, ('lang', other)])}"
+    return f"{_own_path(request)}?{urlencode([*kept, ('lang', other)])}"
+
+
+def _sign_in_address(request: Request) -> str:
+    """Where the link to sign in leads: to the page for it, which knows where the reader wanted to go."""
+    wanted = own_address(_own_path(request) + (f"?{request.url.query}" if request.url.query else ""))
+    return "/sign-in" if wanted == "/" or request.method != "GET" else f"/sign-in?{urlencode({'next': wanted})}"
+
+
+def _own_path(request: Request) -> str:
+    return "/" + request.url.path.lstrip("/")  # an address that begins with // would lead to another host
