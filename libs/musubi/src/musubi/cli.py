@@ -11,6 +11,7 @@ from musubi.options import command, folder, output, services, verbs
 
 PORT = 8600
 LOOPBACK = "127.0.0.1"
+ROLES = ("officer", "company", "office", "secretariat", "operator")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     revoke.add_argument("key", metavar="KEY", help='the key, or "-" for standard input')
     folder(revoke)
 
+    _person(verbs(command(commands, "person", None, "the people who may sign in at the provider")))
+
     links = command(commands, "links", _links, "print new one-time sign-in links of the running Musubi")
     links.add_argument("--json", action="store_true", help="print one JSON object")
     folder(links)
@@ -113,6 +116,23 @@ def _parser() -> argparse.ArgumentParser:
     allow.add_argument("--kafka", metavar="HOST:PORT", help="where Kafka is (or MUSUBI_KAFKA)")
     allow.add_argument("--users", action="store_true", help="make the users, too, from MUSUBI_KAFKA_PASSWORD_<SERVICE>")
     return parser
+
+
+def _person(person: "argparse._SubParsersAction") -> None:
+    add = command(person, "add", _person_add, "let somebody sign in, known by the e-mail address that the provider has of them")
+    add.add_argument("--email", required=True, help="the address; it counts until the first sign-in, then the provider's own id")
+    add.add_argument("--role", required=True, choices=ROLES, help="officer is a city's")
+    add.add_argument("--organisation", default="", metavar="ID", help="its id or name; secretariat and operator need none")
+    add.add_argument("--name-en", default="", help="what the account is called, such as a function")
+    add.add_argument("--name-ja", default="", help="the same in Japanese")
+    add.add_argument("--language", choices=("ja", "en"), default="", help="default: the organisation's")
+    folder(add)
+    list_ = command(person, "list", _person_list, "show who may sign in")
+    output(list_)
+    remove = command(person, "remove", _person_remove, "sign somebody out everywhere and let them in no more")
+    remove.add_argument("email", metavar="EMAIL")
+    folder(remove)
+    folder(command(person, "examples", _person_examples, "add the people whom the provider in docker-compose.yml knows"))
 
 
 def _where_to_run(parser: argparse.ArgumentParser) -> None:
@@ -171,6 +191,33 @@ def _partner_revoke(options: argparse.Namespace) -> int:
     from musubi import partners
 
     return partners.revoke(options.folder, options.key)
+
+
+def _person_add(options: argparse.Namespace) -> int:
+    from common.access.permissions import Role
+    from musubi import people
+
+    names = {language: name for language, name in (("en", options.name_en), ("ja", options.name_ja)) if name}
+    role = Role(options.role)
+    return people.add(options.folder, options.email, role, options.organisation, names=names, language=options.language)
+
+
+def _person_list(options: argparse.Namespace) -> int:
+    from musubi import people
+
+    return people.show(options.folder, as_json=options.json)
+
+
+def _person_remove(options: argparse.Namespace) -> int:
+    from musubi import people
+
+    return people.remove(options.folder, options.email)
+
+
+def _person_examples(options: argparse.Namespace) -> int:
+    from musubi import people
+
+    return people.examples(options.folder)
 
 
 def _links(options: argparse.Namespace) -> int:

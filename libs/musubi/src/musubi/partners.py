@@ -19,7 +19,7 @@ def add(folder: Path, partner: str, name: str) -> int:
         raise CannotGoOn(
             f"{partner} is no id for a partner. Use small letters, digits, dots and dashes, such as city-of-kamakura."
         )
-    print(asyncio.run(new_key(_identity(folder), partner, name or partner)))
+    print(asyncio.run(new_key(identity_address(folder), partner, name or partner)))
     print(f"This is the key of {partner}. It is not shown again.", file=sys.stderr)
     return 0
 
@@ -27,7 +27,7 @@ def add(folder: Path, partner: str, name: str) -> int:
 def revoke(folder: Path, key: str) -> int:
     """The command `musubi partner revoke`; the key may come from standard input, where other users cannot see it."""
     key = sys.stdin.readline().strip() if key == "-" else key
-    asyncio.run(_revoke(_identity(folder), key))
+    asyncio.run(_revoke(identity_address(folder), key))
     print("This key is worth nothing any more.")
     return 0
 
@@ -44,7 +44,7 @@ async def _revoke(dsn: str, key: str) -> None:
         await identity.revoke_api_key(tx, key, now=utc_now())
 
 
-def _identity(folder: Path) -> str:
+def identity_address(folder: Path) -> str:
     """Where the schema `identity` is: where the environment says, else that of the running Musubi. Raises `CannotGoOn`."""
     said = places.database_said(roles.IDENTITY)
     running = None if said else run_file.find(folder)

@@ -48,7 +48,7 @@ class Link(NamedTuple):
 async def issue(address: str, postgres: Mapping[str, str]) -> list[Link]:
     """New links: for the city, the company and the office that were told of most, the secretariat and the operator."""
     links = []
-    for who in await _somebody_in_each_role(postgres["notify"]):
+    for who in await somebody_in_each_role(postgres["notify"]):
         async with identity.writing(postgres[roles.IDENTITY]) as tx:
             now = utc_now()
             await identity.record_organisation(tx, who.organisation_id, who.kind, who.names, now=now)
@@ -81,7 +81,9 @@ def show(folder: Path, *, as_json: bool) -> int:
     return 0
 
 
-async def _somebody_in_each_role(notify_dsn: str) -> list[Somebody]:
+async def somebody_in_each_role(notify_dsn: str) -> list[Somebody]:
+    """The city, the company and the office that were told of most (the first two only where some were), the secretariat, the
+    operator."""
     database = Database(notify_dsn, "notify", connections=1)
     await database.open()
     try:

@@ -344,6 +344,22 @@ async def country_of_company(tx: Transaction, company_id: str) -> str | None:
     return await tx.fetchval("select body ->> 'country' from company where id = $1", company_id)
 
 
+async def organisations_called(
+    tx: Transaction, kind: Literal["municipality", "company"], wanted: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """The municipalities or companies with this id or this name in some language: id, and what is known of it."""
+    rows = await tx.fetch(
+        """select id, body from (
+            select id, body from municipality where $1 = 'municipality'
+            union all select id, body from company where $1 = 'company'
+        ) known
+        where id = $2 or exists (select from jsonb_each_text(body -> 'names') name where lower(name.value) = lower($2))
+        order by id limit 10""",
+        kind, wanted,
+    )  # fmt: skip
+    return [(row["id"], row["body"]) for row in rows]
+
+
 async def most_told(tx: Transaction) -> dict[Kind, tuple[str, dict[str, Any]]]:
     """Of each kind, the recipient that was told most: its id, and what is known of it (nothing of our own offices)."""
     rows = await tx.fetch(
