@@ -22,7 +22,7 @@ from common.messaging.message import Event
 from common.messaging.publisher import Publisher
 
 SCHEMA = "bench_thin"
-SIDE_BY_SIDE = 2
+SIDE_BY_SIDE = 3
 AT_ONCE = 2000
 TABLES = """
 create table inbox (event_id uuid primary key, at timestamptz not null default now());
@@ -60,7 +60,9 @@ async def run(kafka: str, postgres: str, events: int, *, bare: bool = False) -> 
     """Take in so many events from empty tables."""
     read = _read_bare if bare else _read
     await _empty_tables(postgres)
-    pool = await asyncpg.create_pool(postgres, min_size=3, max_size=3, server_settings={"search_path": SCHEMA})
+    pool = await asyncpg.create_pool(
+        postgres, min_size=1 + SIDE_BY_SIDE, max_size=1 + SIDE_BY_SIDE, server_settings={"search_path": SCHEMA}
+    )
     publisher = Publisher(kafka)
     consumer = AIOKafkaConsumer(
         IN, bootstrap_servers=kafka, group_id=f"thin-{time.time_ns()}", auto_offset_reset="earliest", enable_auto_commit=False

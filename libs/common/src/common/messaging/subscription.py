@@ -7,6 +7,7 @@ are a hint for lag displays.
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from itertools import chain, groupby
 from operator import attrgetter
@@ -29,8 +30,9 @@ from common.telemetry import Telemetry
 START_SECONDS = 20
 PATIENCE = 5
 """After so many roll-backs in a row, trouble counts as the fault of an event."""
-SIDE_BY_SIDE = 2
-"""Transactions at once, over different partitions: while one waits for PostgreSQL, Python works on the other."""
+SIDE_BY_SIDE = 3
+"""Transactions at once, over different partitions: while one waits for PostgreSQL, Python works on the other. A share does not
+wait for the others': as soon as its own transaction has ended, its part of the next batch is begun."""
 STUCK_TOO_OFTEN = 3
 """Started again so many times without one batch, though there is something to read: only a new process may help."""
 _CHECK_EVERY = 5.0
@@ -75,9 +77,11 @@ class Subscription(ConsumerRebalanceListener):
         self._owned = Ownership("")
         self._failures = [0] * SIDE_BY_SIDE
         self._positions: dict[TopicPartition, int] = {}
-        self._sought: set[Partition] = set()
+        self._turns: Counter[Partition] = Counter()
+        """Goes up with each seek and each revocation: what was fetched in an earlier turn comes again, or is another's."""
         self._hinted_at = 0.0
-        self._busy = 0
+        self._handing_over = False
+        self._at_work: list[asyncio.Task[None] | None] = [None] * SIDE_BY_SIDE
         self._batches = 0
         self._stopping = False
         self._settled = False
@@ -107,9 +111,14 @@ class Subscription(ConsumerRebalanceListener):
         self._stopping = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while self._busy:  # noqa: ASYNC110  a batch ends in one of several places
+                while self.busy:  # noqa: ASYNC110  a batch ends in one of several places
                     await asyncio.sleep(0.02)
                 await self._hint({}, at_once=True)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is in work."""
+        return self._handing_over or any(task is not None and not task.done() for task in self._at_work)
 
     def progress(self) -> tuple[str, dict[Partition, int]]:
         """The life of the broker, and the next offset in each partition that we own."""
@@ -140,11 +149,12 @@ class Subscription(ConsumerRebalanceListener):
         finally:
             self.assigned = self._settled = False
             await kafka_reader.leave(kafka, self._subscriber)
+            await self._drop_work()
 
     async def _check(self, lookout: Lookout) -> None:
         consumer = self._subscriber.consumer
-        ends = await lookout.look(consumer, assigned=self._settled, busy=bool(self._busy), batches=self._batches)
-        if self._busy or not self._settled:
+        ends = await lookout.look(consumer, assigned=self._settled, busy=self.busy, batches=self._batches)
+        if self.busy or not self._settled:
             return
         try:
             mine = {Partition(*part) for part in consumer.assignment()}
@@ -159,6 +169,7 @@ class Subscription(ConsumerRebalanceListener):
         self._settled = False
         self._owned.generations.clear()
         self._positions.clear()
+        self._turns.update(Partition(*part) for part in revoked)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Fence the owner before and go on where PostgreSQL says.
@@ -179,7 +190,6 @@ class Subscription(ConsumerRebalanceListener):
                 for claim in claims:
                     self._owned.generations[claim.partition] = claim.generation
                     self._owned.next[claim.partition] = claim.offset
-                    self._sought.add(claim.partition)
                     self._seek(claim.partition, claim.offset)
             return missing
 
@@ -194,7 +204,6 @@ class Subscription(ConsumerRebalanceListener):
             for part in rewound:
                 self._told.log.warning("a log is shorter than it was: read from its beginning", extra=part._asdict())
                 self._owned.next[part] = 0
-                self._sought.add(part)
                 self._seek(part, 0)
 
     def _next(self, part: Partition) -> int:
@@ -202,6 +211,7 @@ class Subscription(ConsumerRebalanceListener):
         return self._owned.next.get(part, 0) if part in self._owned.generations else 0
 
     def _seek(self, part: Partition, offset: int) -> None:
+        self._turns[part] += 1
         try:
             self._subscriber.consumer.seek(TopicPartition(*part), offset)
         except IllegalStateError:  # no longer ours
@@ -215,47 +225,61 @@ class Subscription(ConsumerRebalanceListener):
         shares: list[Share] = [{} for _ in range(SIDE_BY_SIDE)]
         for part, stretch in groupby(records.all, key=_PLACE):  # a partition's records come together
             shares[part[1] % SIDE_BY_SIDE].setdefault(Partition(*part), []).extend(stretch)
-        # What this batch has of these may be from before the seek; what later ones have of them is not.
-        sought = self._sought & {part for share in shares for part in share}
-        self._sought -= sought
-        self._busy += 1
+        # FastStream gives a batch to us without a pause after it was fetched: no seek comes between the two.
+        turns = {part: self._turns[part] for share in shares for part in share}
+        self._handing_over = True
         try:
-            await asyncio.gather(*(self._take(number, share, sought) for number, share in enumerate(shares) if share))
+            await asyncio.gather(*(self._begin(number, share, turns) for number, share in enumerate(shares) if share))
         finally:
-            self._busy -= 1
-            self._batches += 1
-            self._moved()
+            self._handing_over = False
 
-    async def _take(self, number: int, share: Share, sought: set[Partition]) -> None:
+    async def _begin(self, number: int, share: Share, turns: Mapping[Partition, int]) -> None:
+        """Begin with a share as soon as the one before it has ended."""
+        before = self._at_work[number]
+        if before is not None:
+            await asyncio.wait([before])
+        self._at_work[number] = asyncio.create_task(self._take(number, share, turns))
+
+    async def _take(self, number: int, share: Share, turns: Mapping[Partition, int]) -> None:
+        owned = self._owned
         try:
-            aside = await self._set_aside({part: first_offset(records[0]) for part, records in share.items()}, sought)
-            mine = {part: records for part, records in share.items() if part not in aside}
-            after = {part: records[-1].offset + 1 for part, records in mine.items()}
-            if mine:  # those set aside, usually none, were sought to where we have to go on, and come again
+            if mine := await self._to_go_on_with(share, turns):
+                after = {part: records[-1].offset + 1 for part, records in mine.items()}
                 patient = self._failures[number] < PATIENCE
-                await self._consumer.store(list(chain(*mine.values())), after, self._owned, patient=patient)
-                self._owned.next |= after
+                await self._consumer.store(list(chain(*mine.values())), after, owned, patient=patient)
+                owned.next |= after
+                self._failures[number] = 0
+                await self._hint(after)
         except Exception as error:  # noqa: BLE001  whatever it was: nothing is committed, so go back and try again
             self._failures[number] += 1  # a count for each share: the other one's success says nothing about this one
             await self._go_back(share, error, self._failures[number])
-        else:
-            self._failures[number] = 0
-            await self._hint(after)
+        finally:
+            self._batches += 1
+            self._moved()
 
-    async def _set_aside(self, first: Mapping[Partition, int], sought: set[Partition]) -> set[Partition]:
-        """The partitions whose records here are not those to go on with."""
-        claimed = await self._claim(first)
-        odd = {part for part, offset in first.items() if part not in claimed and offset != self._next(part)}
-        early = odd & (sought | self._sought)  # fetched before the seek
-        for part in early:
-            self._seek(part, self._next(part))
-        shorter = {part for part in odd - early if first[part] < self._next(part)}
+    async def _drop_work(self) -> None:
+        """What is still in work at the end of a stay is rolled back; the next stay begins where PostgreSQL says."""
+        tasks = [task for task in self._at_work if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=kafka_reader.LEAVE_SECONDS)
+        self._at_work = [None] * SIDE_BY_SIDE
+
+    async def _to_go_on_with(self, share: Share, turns: Mapping[Partition, int]) -> Share:
+        """The records of a share with which to go on; usually all. The others come again: they were fetched in an earlier turn,
+        or are not where we have to go on."""
+        await self._claim(part for part in share if self._turns[part] == turns[part])
+        fresh = {part: records for part, records in share.items() if self._turns[part] == turns[part]}
+        first = {part: first_offset(records[0]) for part, records in fresh.items()}
+        odd = {part for part, offset in first.items() if offset != self._next(part)}
+        shorter = {part for part in odd if first[part] < self._next(part)}
         await self._rewind(shorter)
         if self._broker.forgets:  # a real log may have holes, where it was compacted
-            for topic in {part.topic for part in odd - early - shorter}:
+            for topic in {part.topic for part in odd - shorter}:
                 self._told.log.warning("the embedded broker dropped records unread: they are asked for", extra={"topic": topic})
                 await self._trimmed(topic)
-        return claimed | early | shorter
+        return {part: records for part, records in fresh.items() if part not in shorter}
 
     async def _go_back(self, parts: Iterable[Partition], error: Exception, failures: int) -> None:
         self._told.metrics.rolled_back.inc()
