@@ -9,13 +9,17 @@ make() {
   psql --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
     --set role="$1" --set password="$2" <<'SQL'
 create role :"role" login password :'password';
+grant connect on database :"DBNAME" to :"role";
 alter role :"role" set statement_timeout = '60s';
 create schema :"role" authorization :"role";
 SQL
 }
 
-psql --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
-  --command 'revoke all on schema public from public'
+# Nobody else's role of this server comes in, and nobody makes temporary tables: no service does.
+psql --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<'SQL'
+revoke all on database :"DBNAME" from public;
+revoke all on schema public from public;
+SQL
 make identity "$IDENTITY_PASSWORD"
 make needs "$NEEDS_PASSWORD"
 make catalog "$CATALOG_PASSWORD"

@@ -29,10 +29,24 @@ async def test_each_role_migrates_and_reads_its_own_schema_only(monkeypatch: pyt
                             await connection.fetchval(f"select count(*) from {other}.migration")
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await connection.execute("create table public.mine (id int)")
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute("create temporary table mine (id int)")
                 if schema != "identity":
                     assert await connection.fetchval("select count(*) from identity.live_sessions") == 0
             finally:
                 await connection.close()
+
+
+async def test_a_role_of_somebody_else_on_the_same_server_does_not_come_in() -> None:
+    with embedded_postgres.temporary() as server:
+        await asyncio.to_thread(_make_roles, server.socket_folder)
+        owner = await asyncpg.connect(server.dsn("postgres"))
+        try:
+            await owner.execute("create role stranger login")
+        finally:
+            await owner.close()
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied for database"):
+            await asyncpg.connect(server.dsn("postgres", "stranger"))
 
 
 def _make_roles(socket_folder: Path) -> None:
