@@ -1,6 +1,6 @@
 # One file for every image:  docker build --build-arg SERVICE=needs -t musubi/needs .
 # SERVICE is needs, catalog, matching or notify, or musubi for the command that migrates, makes topics and looks after it all.
-ARG PYTHON=python:3.13-slim-trixie
+ARG PYTHON=python:3.13.14-slim-trixie
 
 FROM ${PYTHON} AS python
 ENV LANG=C.UTF-8 \
@@ -51,9 +51,8 @@ RUN mkdir /app \
  && for member in $(cat members); do cp -r "$member"/src/* /app/; done \
  && python -m compileall -q /app \
  && cd /app && python -m "$SERVICE" --help > /dev/null \
- && if [ "$SERVICE" = musubi ]; then \
-      python -c 'import musubi.audit, musubi.doctor, musubi.migrate, musubi.parked, musubi.publish, musubi.replay, musubi.tail, musubi.topics'; \
-    fi
+ && python -c 'import importlib, os, pkgutil; top = importlib.import_module(os.environ["SERVICE"]); \
+      [importlib.import_module(m.name) for m in pkgutil.walk_packages(top.__path__, f"{top.__name__}.")]'
 
 FROM python
 ARG SERVICE

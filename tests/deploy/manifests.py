@@ -1,6 +1,7 @@
 """What an overlay of deploy/k8s comes to, as objects that tests can ask."""
 
 import base64
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -94,6 +95,13 @@ def matches(selector: Object, labels: Mapping[str, str]) -> bool:
     return all(labels.get(key) == value for key, value in plain.items()) and all(
         rule["operator"] == "In" and labels.get(rule["key"]) in rule["values"] for rule in selector.get("matchExpressions", ())
     )
+
+
+def names_one_release(image: str) -> bool:
+    """Whether the tag of an image names one release to its last number. PostgreSQL's releases have two."""
+    name, _, tag = image.rpartition(":")
+    numbers = r"\d+\.\d+" if name == "postgres" else r"v?\d+\.\d+\.\d+"
+    return re.match(rf"{numbers}(-|$)", tag) is not None
 
 
 def _component(thing: Object) -> str:

@@ -9,29 +9,38 @@ import yaml
 from common.serving import PORT
 from musubi.dispatcher import service_for
 from tests.deploy import product
-from tests.deploy.manifests import ROOT
+from tests.deploy.manifests import ROOT, names_one_release
 
 COMPOSE: Mapping[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: Mapping[str, Mapping[str, Any]] = COMPOSE["services"]
 SECURED: Mapping[str, Mapping[str, Any]] = yaml.safe_load((ROOT / "deploy" / "kafka-scram.yml").read_text())["services"]
 COMMANDS = ("migrations", "topics", "musubi")
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-((?:[^{}]|\$\{[^{}]*\})*))?\}")
+"""`${NAME:-default}`; the default may hold another."""
+WRITES_TO_ITS_ROOT = {
+    "postgres": "its image begins as root and makes its folders",
+    "kafka": "its image writes its configuration into itself",
+}
+CANNOT_BE_ASKED = {"collector": "its image has no shell and no program that asks"}
 
 
-def test_every_image_is_built_here_or_has_a_fixed_tag() -> None:
+def test_every_image_is_built_here_or_its_tag_names_one_release() -> None:
     for name, service in SERVICES.items():
-        tag = service["image"].rpartition(":")[2]
         if "build" in service:
             of = service["build"]["args"]["SERVICE"]
             assert service["image"] == f"musubi/{of}:${{MUSUBI_VERSION:-local}}", name
             assert of == (name if name in product.SERVICES else "musubi")
         else:
-            assert re.search(r"\d+\.\d+", tag) and "$" not in tag, f"{name}: {service['image']}"
+            assert names_one_release(service["image"]), f"{name}: {service['image']}"
+    (python,) = re.findall(r"^ARG PYTHON=(.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert names_one_release(python)
 
 
 def test_every_variable_has_a_value_unless_one_is_given() -> None:
     for file in ("docker-compose.yml", "deploy/kafka-scram.yml"):
-        for name, default in _VARIABLE.findall((ROOT / file).read_text()):
+        text = (ROOT / file).read_text()
+        said = _VARIABLE.findall(text)
+        for name, default in [*said, *(inner for _, outer in said for inner in _VARIABLE.findall(outer))]:
             assert default, f"{file}: {name} has no default, so that one command is not enough"
 
 
@@ -81,9 +90,24 @@ def test_our_own_containers_may_write_nowhere_and_are_the_user_of_the_image() ->
     assert COMPOSE["networks"]["inside"] == {"internal": True}
 
 
-def test_everything_has_limits_and_what_others_wait_for_says_when_it_is_ready() -> None:
+def test_what_others_made_may_do_no_more_than_it_must() -> None:
     for name, service in SERVICES.items():
-        assert service["deploy"]["resources"]["limits"].keys() >= {"memory", "cpus"}, name
+        assert service["cap_drop"] == ["ALL"] and service["security_opt"] == ["no-new-privileges:true"], name
+        assert service.get("read_only", False) != (name in WRITES_TO_ITS_ROOT), name
+    assert {name for name, service in SERVICES.items() if "cap_add" in service} == {"postgres"}
+
+
+def test_people_are_led_back_to_the_address_that_they_came_by() -> None:
+    origin = SERVICES["notify"]["environment"]["MUSUBI_PUBLIC_ORIGIN"]
+    assert _plain(origin) == "http://localhost:8600"
+    assert origin.startswith("${MUSUBI_PUBLIC_ORIGIN:-")
+
+
+def test_everything_has_limits_and_says_when_it_is_ready() -> None:
+    for name, service in SERVICES.items():
+        assert service["deploy"]["resources"]["limits"].keys() >= {"memory", "cpus", "pids"}, name
+        assert ("healthcheck" in service) != (name in COMMANDS or name in CANNOT_BE_ASKED), name
+        assert all(isinstance(word, str) for word in service.get("healthcheck", {}).get("test", ())), name
         for other, how in service.get("depends_on", {}).items():
             if how["condition"] == "service_healthy":
                 assert "healthcheck" in SERVICES[other], f"{name} waits for {other}"
@@ -148,4 +172,4 @@ def test_the_image_is_given_every_member_of_the_workspace_and_asks_for_no_syntax
 
 def _plain(text: str) -> str:
     """With every variable at its default."""
-    return _VARIABLE.sub(lambda found: found[2] or "", text) if isinstance(text, str) else text
+    return _VARIABLE.sub(lambda found: _plain(found[2] or ""), text) if isinstance(text, str) else text
