@@ -23,6 +23,7 @@ from common.messaging.message import Event, to_headers
 from musubi import cli, roles, topic_rights, topics
 from musubi.embedded_kafka import EmbeddedBroker
 from musubi.tail import in_order
+from musubi.tail_lineage import Lineage
 from musubi.tail_lines import Wanted, decoded, in_words
 from tests.brokers import Broker, write
 from tests.common.hop import NOTIFICATIONS, RATES, notification, rate
@@ -103,6 +104,22 @@ async def test_an_event_is_shown_with_all_that_follows_from_it(any_kafka: Broker
     assert {one["id"] for one in await look("--event", "example:need:one")} == {first.id, second.id, third.id}
     assert {one["id"] for one in await look("--event", second.id)} == {second.id, third.id}
     assert await look("--event", "nobody", code=1) == []
+
+
+async def test_from_any_event_on_the_way_all_that_follows_from_it_is_shown_and_nothing_else(any_kafka: Broker, look: Any) -> None:
+    """A need leads to a list of proposals, that to mails; by another list of the same partner's event another was mailed."""
+    family = "example:need:one"
+    need = event_of(need_posted("n"))._replace(correlation_id=family, causation_id=family)
+    lists = [event_of(rate(key))._replace(correlation_id=family, causation_id=need.id) for key in ("JPY", "USD")]
+    mails = [event_of(notification(str(n)))._replace(correlation_id=family, causation_id=lists[n % 2].id) for n in range(4)]
+    # Of topics that are read side by side, an effect may come before its cause.
+    await write(any_kafka, *mails, *lists, need)
+    ids = {one["id"] for one in await look("--event", need.id)}
+    assert ids == {event.id for event in (need, *lists, *mails)}
+    ids = {one["id"] for one in await look("--event", lists[0].id)}
+    assert ids == {lists[0].id, mails[0].id, mails[2].id}
+    shown = await look("--event", need.id, "--type", "notification.*")
+    assert {one["id"] for one in shown} == {event.id for event in mails}  # found by what is not shown
 
 
 async def test_topics_and_types_may_be_chosen_by_patterns(any_kafka: Broker, look: Any) -> None:
@@ -341,10 +358,19 @@ def test_in_each_partition_events_stay_in_their_order_whatever_their_clocks_said
     assert shown == [("EUR", 1), ("JPY", 1), ("JPY", 2)]
 
 
+def test_an_effect_that_comes_before_its_cause_waits_for_it() -> None:
+    need = event_of(need_posted("n"))._replace(correlation_id="one")
+    list_ = event_of(rate("JPY"))._replace(causation_id=need.id, correlation_id="one")
+    mail = event_of(notification("a"))._replace(causation_id=list_.id, correlation_id="one")
+    lineage = Lineage(need.id)
+    shown = [[p.event for p in lineage.following([decoded(record_of(event))])] for event in (need, mail, list_)]
+    assert shown == [[need], [], [list_, mail]]
+
+
 def test_what_is_no_event_is_shown_only_where_no_id_and_no_type_is_asked_for() -> None:
     nothing = decoded(ConsumerRecord("needs.needs", 0, 7, 0, 0, None, b"?", None, 0, 0, ()))
     assert Wanted().includes(nothing)
-    assert not Wanted(event="x").includes(nothing)
+    assert not Lineage("x").concerns(nothing.event)
     assert not Wanted(types=["*"]).includes(nothing)
     assert "needs.needs/0@7" in in_words(nothing, with_data=True).plain
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,6 +24,7 @@ from common.settings import KafkaSettings
 from musubi import colours, places, tail_lines
 from musubi.advice import CannotGoOn
 from musubi.moments import moment_of
+from musubi.tail_lineage import Lineage
 from musubi.tail_lines import Passing, Wanted, decoded
 
 AGAIN_SECONDS = 1.0
@@ -51,7 +53,8 @@ def run(folder: Path, options: Options, *, as_json: bool) -> int:
     except KeyboardInterrupt:
         return 0
     if options.event and not tail.shown:
-        print(f"Nothing that the topics hold has {options.event} as its id or follows from it.", file=sys.stderr)
+        held = "these topics hold" if options.topics else "the topics hold"
+        print(f"Nothing that {held} has {options.event} as its id or follows from it.", file=sys.stderr)
         return 1
     return 0
 
@@ -70,6 +73,7 @@ class _Tail:
         self._folder = folder
         self._options = options
         self._show = show
+        self._lineage = Lineage(options.event) if options.event else None
         self._begun = utc_now()
         self._since = moment_of(options.since, self._begun) if options.since else None
         self._next: dict[Partition, int] = {}
@@ -96,16 +100,26 @@ class _Tail:
     async def _through(self, log: KafkaLog, kafka: places.Kafka) -> None:
         """Everything from where we are to the end, and beyond."""
         stretches = await self._stretches(log, kafka)
-        wanted = Wanted(self._options.types, self._options.event, self._earliest(kafka))
+        wanted = Wanted(self._options.types, self._earliest(kafka))
         if self._away:
             print("It answers again.", file=sys.stderr)
         self._next = {part: stretch.first for part, stretch in stretches.items()}
         self._life, self._away = kafka.incarnation, False
+        await self._learn(log, stretches)
         await self._look_back(log, stretches, wanted)
         self._next = {part: stretch.end for part, stretch in stretches.items()}
         if self._options.follow:
             async for records in log.follow(self._next):
-                self._print(self._chosen(records, wanted))
+                self._print(self._chosen(records, wanted), wanted)
+
+    async def _learn(self, log: KafkaLog, stretches: Mapping[Partition, Stretch]) -> None:
+        """Find out to which family the event belongs that was asked for, so that the others need not be kept in memory."""
+        if self._lineage is None:
+            return
+        async with aclosing(log.read(stretches)) as read:
+            async for records in read:
+                if any(self._lineage.learn(event) for event in map(tail_lines.envelope, records) if event is not None):
+                    return
 
     async def _look_back(self, log: KafkaLog, stretches: Mapping[Partition, Stretch], wanted: Wanted) -> None:
         old: list[Passing] = []
@@ -113,10 +127,10 @@ class _Tail:
             async for records in log.read(stretches):
                 old += self._chosen(records, wanted)
                 if len(old) >= _SORTED_AT_ONCE:
-                    self._print(old)
+                    self._print(old, wanted)
                     old = []
         finally:
-            self._print(old)  # also where the broker goes away: they are not read again
+            self._print(old, wanted)  # also where the broker goes away: they are not read again
 
     async def _stretches(self, log: KafkaLog, kafka: places.Kafka) -> Mapping[Partition, Stretch]:
         """What is there already and has to be looked through."""
@@ -144,14 +158,19 @@ class _Tail:
         passing = [decoded(record) for record in records]
         for record in records:
             self._next[Partition(record.topic, record.partition)] = record.offset + 1
-        return [one for one in passing if wanted.includes(one)]
+        if self._lineage is None:
+            return [one for one in passing if wanted.includes(one)]
+        return [one for one in passing if self._lineage.concerns(one.event)]  # of every type: it may lead to what is wanted
 
-    def _print(self, passing: Sequence[Passing]) -> None:
-        for one in in_order(passing):
+    def _print(self, passing: Sequence[Passing], wanted: Wanted) -> None:
+        ordered = in_order(passing)
+        if self._lineage is not None:
+            ordered = [one for one in self._lineage.following(ordered) if wanted.includes(one)]
+        for one in ordered:
             self._show(one)
-        if passing:
+        if ordered:
             sys.stdout.flush()
-        self.shown += len(passing)
+        self.shown += len(ordered)
 
 
 def in_order(passing: Sequence[Passing]) -> list[Passing]:

@@ -43,30 +43,32 @@ def decoded(record: ConsumerRecord) -> Passing:
     """Read a record as services do."""
     found = decode([record], FACTS)
     if found.broken:
-        envelope = None if isinstance(record.value, WholeBatch) else parse(record)
-        return Passing(record, envelope if isinstance(envelope, Event) else None, trouble=found.broken[0].reason)
+        return Passing(record, envelope(record), trouble=found.broken[0].reason)
     (event,) = found.events
     _, refused = to_facts([event], found.values, FACTS)
     trouble = "; ".join(f"breaks its contract: {refusal.error}" for refusal in refused.values())
     return Passing(record, event, found.values[id(event)], trouble)
 
 
+def envelope(record: ConsumerRecord) -> Event | None:
+    """What a record says outside of its body; None if it is no event at all."""
+    event = None if isinstance(record.value, WholeBatch) else parse(record)
+    return event if isinstance(event, Event) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which records are shown: events of types (patterns), all that follow from one id, those from a moment on."""
+    """Which records are shown: events of types (patterns), those from a moment on."""
 
     types: Sequence[str] = ()
-    event: str = ""
     since: datetime | None = None
 
     def includes(self, passing: Passing) -> bool:
-        """A record that is no event has no type and no id, and is shown only where none is asked for."""
+        """A record that is no event has no type, and is shown only where none is asked for."""
         event = passing.event
         if event is None:
-            return not self.types and not self.event
+            return not self.types
         if self.types and not any(fnmatchcase(event.type, pattern) for pattern in self.types):
-            return False
-        if self.event and self.event not in (event.id, event.correlation_id, event.causation_id):
             return False
         return self.since is None or passing.moment is None or passing.moment >= self.since
 

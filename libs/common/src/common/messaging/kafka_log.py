@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import NamedTuple
@@ -85,8 +85,8 @@ class KafkaLog:
                 found[part] = records[0].timestamp / 1000
         return found
 
-    async def read(self, stretches: Mapping[Partition, Stretch]) -> AsyncIterator[Sequence[ConsumerRecord]]:
-        """The records of these stretches, those of one partition in order, some at a time."""
+    async def read(self, stretches: Mapping[Partition, Stretch]) -> AsyncGenerator[Sequence[ConsumerRecord], None]:
+        """The records of these stretches, those of one partition in order, some at a time; who stops before the end closes it."""
         ends = {TopicPartition(*part): stretch.end for part, stretch in stretches.items() if stretch.first < stretch.end}
         self._consumer.assign(list(ends))
         for part in ends:
