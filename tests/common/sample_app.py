@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 from fastapi import APIRouter, Depends
@@ -61,10 +61,10 @@ class Sample:
 
 
 @asynccontextmanager
-async def sample(dsn: str, *, local_sign_in: bool = True, public_origin: str = ORIGIN) -> AsyncIterator[Sample]:
-    """The sample application on a prepared database; nothing runs in the background."""
+async def sample(dsn: str, *, local_sign_in: bool = True, public_origin: str = ORIGIN, **others: Any) -> AsyncIterator[Sample]:
+    """The sample application on a prepared database, with these and `others` of its settings; nothing runs in the background."""
     clock, spans = Clock(), InMemorySpanExporter()
-    settings = Settings(postgres=dsn, kafka="unused", local_sign_in=local_sign_in, public_origin=public_origin)
+    settings = Settings(postgres=dsn, kafka="unused", local_sign_in=local_sign_in, public_origin=public_origin, **others)
     telemetry = Telemetry("catalog", sampling=1, processors=[SimpleSpanProcessor(spans)])
     nothing_of_its_own = Path(__file__).parent / "no-migrations"
     service = Service("catalog", settings, migrations=nothing_of_its_own, clock=clock, telemetry=telemetry)
