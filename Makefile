@@ -7,7 +7,7 @@ RUN = .venv/bin
 PACKAGES = musubi musubi-common musubi-needs musubi-catalog musubi-matching musubi-notify
 MEMBERS = libs/common libs/musubi services/needs services/catalog services/matching services/notify
 
-.PHONY: help setup demo up test check lint types imports format lock faults k8s-check
+.PHONY: help setup demo up test check lint types imports format lock faults k8s-check compose-check
 
 help:                      ## this list
 	@awk -F ' *## ' '/^[a-z0-9-]+:.*##/ { sub(/:.*/, "", $$1); printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,8 +32,11 @@ setup: .venv/.ready        ## make .venv with everything in it; .venv/bin/musubi
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps $(MEMBERS:%=-e %)
 	@touch $@
 
+# Most tests wait for a broker or a database, so as many run at once as there are cores; each worker has its own of both.
+# A part (TESTS=…) runs in one process.
+WORKERS ?= $(if $(TESTS),0,auto)
 test: setup                ## all tests; says at the end what was skipped and what would add it
-	@$(RUN)/pytest $(TESTS)
+	@$(RUN)/pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 # MINUTES under faults; healing and judging come on top. SEED repeats what was done, not when the machine did it.
 MINUTES ?= 65
@@ -49,6 +52,9 @@ check: lint types imports  ## everything that reads the code without running it
 k8s-check: setup           ## deploy/k8s and docker-compose.yml against schemas, kube-score and the product; nothing is deployed
 	@$(RUN)/python -m tests.deploy.kubernetes_tools
 	@MUSUBI_REQUIRE=kubernetes $(RUN)/pytest tests/deploy
+
+compose-check: setup       ## docker-compose.yml brought up, used, broken and counted; writes docs/compose-report.md
+	@$(RUN)/python -m tests.deploy.compose_check
 
 lint: setup                ## ruff: rules and layout
 	@$(RUN)/ruff check

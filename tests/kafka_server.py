@@ -106,9 +106,9 @@ class KafkaServer:
 
     def __init__(self, *, advertised: int = 0) -> None:
         """Raises `NoKafka`."""
-        libraries = _jars()
+        libraries = jars()
         self._folder = Path(tempfile.mkdtemp(prefix="musubi-kafka-"))
-        self._port, behind, named, controller = (_free_port() for _ in range(4))
+        self._port, behind, named, controller = (free_port() for _ in range(4))
         self.address = f"127.0.0.1:{self._port}"
         self.behind = f"127.0.0.1:{behind}"
         self.named = f"127.0.0.1:{named}"
@@ -182,7 +182,7 @@ class KafkaServer:
 def _in_a_container() -> Iterator[str]:
     from testcontainers.core.container import DockerContainer
 
-    port = _free_port()
+    port = free_port()
     advertised = f"PLAINTEXT://127.0.0.1:{port}"
     container = (
         DockerContainer(IMAGE)
@@ -215,7 +215,7 @@ def _container_engine_answers() -> bool:
     return True
 
 
-def _jars() -> Path:
+def jars() -> Path:
     """The folder with Kafka's jars, fetched by Maven once and kept in the user's cache."""
     if not shutil.which("java"):
         raise NoKafka("no Java (17 or newer) is installed")
@@ -236,7 +236,7 @@ def _jars() -> Path:
     return cache / "libs"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,0 +1,89 @@
+"""What stand-in images are made of and Debian does not have: Kafka's jars by Maven, MailDev by npm, three programs by Go.
+
+All come through their registries' ordinary clients, which check sums, and lie in the user's cache for the next time.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from tests import kafka_server
+from tests.deploy.compose_check.engine import CACHE, Lacking, said
+
+FOLDER = CACHE / "programs"
+MAILDEV = "2.2.1"
+JAEGER = ("github.com/jaegertracing/jaeger", "v1.73.0", "./cmd/jaeger")  # which is Jaeger 2.10.0
+DEX = ("github.com/dexidp/dex", "v0.0.0-20260806151424-ab64ed778070", "./cmd/dex")  # Go cannot name its 2.x releases
+BUILDER = "go.opentelemetry.io/collector/cmd/builder@v0.136.0"
+PARTS = Path(__file__).parent / "images" / "collector" / "parts.yaml"
+
+
+def jars() -> Path:
+    """The folder of Kafka's jars. Raises `Lacking`."""
+    try:
+        return kafka_server.jars()
+    except kafka_server.NoKafka as why:
+        raise Lacking(str(why)) from why
+
+
+def maildev() -> Path:
+    """A folder with MailDev and what it needs. Raises `Lacking`."""
+    folder = FOLDER / f"maildev-{MAILDEV}"
+    if not (folder / "complete").exists():
+        _needed("npm")
+        folder.mkdir(parents=True, exist_ok=True)
+        said(["npm", "install", "--silent", "--ignore-scripts", "--prefix", str(folder), f"maildev@{MAILDEV}"])
+        (folder / "complete").touch()
+    return folder
+
+
+def collector() -> Path:
+    """The folder with the program `collector`. Raises `Lacking`."""
+    if not (FOLDER / "collector").exists():
+        _needed("go")
+        work = FOLDER / "building-collector"
+        work.mkdir(parents=True, exist_ok=True)
+        said(["go", "install", BUILDER], environment=_building(GOBIN=str(work)))
+        parts = work / "parts.yaml"
+        parts.write_text(PARTS.read_text().replace("output_path: built", f"output_path: {work / 'built'}"))
+        said([str(work / "builder"), f"--config={parts}"], within=1800, environment=_building())
+        (work / "built" / "otelcol").rename(FOLDER / "collector")
+        shutil.rmtree(work)
+    return FOLDER
+
+
+def jaeger() -> Path:
+    """The folder with the program `jaeger`. Raises `Lacking`."""
+    return _from_module("jaeger", *JAEGER)
+
+
+def dex() -> Path:
+    """The folder with the program `dex`. Raises `Lacking`."""
+    return _from_module("dex", *DEX)
+
+
+def _from_module(name: str, module: str, version: str, package: str) -> Path:
+    """Build a program inside its own module, as its makers do: `go install` refuses one that replaces modules."""
+    if not (FOLDER / name).exists():
+        _needed("go")
+        fetched = json.loads(said(["go", "mod", "download", "-json", f"{module}@{version}"]))
+        work = FOLDER / f"building-{name}"
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(fetched["Dir"], work, copy_function=shutil.copyfile)
+        work.chmod(0o755)
+        built = str(FOLDER / f"{name}.new")
+        command = ["go", "-C", str(work), "build", "-trimpath", "-ldflags=-s -w", "-o", built, package]
+        said(command, within=1800, environment=_building())
+        Path(built).rename(FOLDER / name)
+        shutil.rmtree(work)
+    return FOLDER
+
+
+def _building(**more: str) -> dict[str, str]:
+    return os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"} | more
+
+
+def _needed(name: str) -> None:
+    if not shutil.which(name):
+        raise Lacking(f"{name} is not installed")
