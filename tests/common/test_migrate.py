@@ -64,3 +64,18 @@ async def test_what_is_missing_is_known_before_it_is_applied(postgres: str, fold
         assert await migrate.pending(connection, {"needs": folder}) == []
     finally:
         await connection.close()
+
+
+async def test_a_file_may_take_longer_than_its_role_allows_a_request(postgres: str, folder: Path) -> None:
+    (folder / "0003_third.sql").write_text("update t set n = 3; select pg_sleep(0.3);")
+    connection = await asyncpg.connect(postgres)
+    role = f"slow_{connection.get_server_pid()}"
+    await connection.execute(f"create role {role} login; create schema needs authorization {role}")
+    await connection.execute(f"alter role {role} set statement_timeout = '100ms'")
+    try:
+        as_role = postgres.replace("postgres@", f"{role}@", 1)
+        assert "needs/0003_third.sql" in await migrate.apply(as_role, "needs", {"needs": folder})
+        assert await number(postgres) == 3
+    finally:
+        await connection.execute(f"drop owned by {role} cascade; drop role {role}")
+        await connection.close()

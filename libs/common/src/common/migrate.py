@@ -11,6 +11,8 @@ import asyncpg
 from common.postgres import CONNECT_SECONDS, server_settings
 
 MIGRATION_LOCK = 0x6D696772
+LONGEST_SECONDS = 300
+"""So long one file may take, or the wait for another process that applies them."""
 
 Folder = Traversable | Path
 
@@ -41,7 +43,10 @@ def migrations(folders: Mapping[str, Folder]) -> list[Migration]:
 
 async def apply(dsn: str, schema: str, folders: Mapping[str, Folder]) -> list[str]:
     """Apply what is missing; returns the names. Several processes may call this at once."""
-    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, command_timeout=300, server_settings=server_settings(schema))
+    unlimited = {"statement_timeout": "0"}  # a role's own is for requests; a new index on a large table takes longer
+    connection = await asyncpg.connect(
+        dsn, timeout=CONNECT_SECONDS, command_timeout=LONGEST_SECONDS, server_settings=server_settings(schema) | unlimited
+    )
     try:
         await connection.execute("select pg_advisory_lock($1, hashtext($2))", MIGRATION_LOCK, schema)
         if not await connection.fetchval("select exists (select from pg_namespace where nspname = $1)", schema):
