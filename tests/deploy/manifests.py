@@ -43,8 +43,8 @@ class Overlay:
 
     def pods(self) -> Iterator[Pods]:
         """Everything that makes pods."""
-        for thing in self.of("Deployment", "StatefulSet", "Job"):
-            template = thing["spec"]["template"]
+        for thing in self.of("Deployment", "StatefulSet", "Job", "CronJob"):
+            template = (thing["spec"]["jobTemplate"] if thing["kind"] == "CronJob" else thing)["spec"]["template"]
             yield Pods(f"{thing['kind']} {thing['metadata']['name']}", template["metadata"]["labels"], template["spec"])
 
     def services(self) -> Iterator[Object]:
@@ -57,7 +57,16 @@ class Overlay:
         (container,) = pods.spec["containers"]
         for source in container.get("envFrom", ()):
             told |= self._source(source)
-        return told | {variable["name"]: variable["value"] for variable in container.get("env", ())}
+        for variable in container.get("env", ()):
+            value = variable.get("value") or self._of_a_secret(variable["valueFrom"]["secretKeyRef"])
+            if value is not None:
+                told[variable["name"]] = value
+        return told
+
+    def _of_a_secret(self, wanted: Object) -> str | None:
+        value = self._source({"secretRef": wanted}).get(wanted["key"])
+        assert value is not None or wanted.get("optional"), f"{wanted['key']} is not in the secret {wanted['name']}"
+        return value
 
     def _source(self, source: Object) -> Mapping[str, str]:
         if "configMapRef" in source:

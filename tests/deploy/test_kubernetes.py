@@ -1,6 +1,9 @@
 """The Kubernetes files fit each other and the product: names, ports, settings, routes, images, users, flows."""
 
 import re
+from urllib.parse import urlsplit
+
+import yaml
 
 from common import telemetry
 from common.contracts.registry import TOPICS
@@ -11,6 +14,7 @@ from tests.deploy import product
 from tests.deploy.manifests import ROOT, Object, Overlay, Pods, matches, names_one_release
 
 UID = 10001
+GUIDE = (ROOT / "docs" / "guides" / "deploying.md").read_text()
 IMAGE_NAMES = {f"musubi/{name}" for name in (*product.SERVICES, "musubi")}
 
 
@@ -30,9 +34,19 @@ def test_every_selector_takes_in_the_pods_that_it_means_and_no_others(overlay: O
         assert len(_chosen({"matchLabels": thing["spec"]["selector"]}, pods)) == 1, thing["metadata"]["name"]
     for thing in overlay.of("PodDisruptionBudget"):
         assert [made.maker for made in _chosen(thing["spec"]["selector"], pods)] == [f"Deployment {thing['metadata']['name']}"]
+
+
+def test_each_service_is_spread_by_itself_and_without_the_pods_of_an_older_version(overlay: Overlay) -> None:
+    pods = list(overlay.pods())
     for made in pods:
-        for rule in made.spec.get("topologySpreadConstraints", ()):
-            assert matches(rule["labelSelector"], made.labels), made.maker
+        rules = made.spec.get("topologySpreadConstraints", ())
+        assert [rule["topologyKey"] for rule in rules] == (
+            ["topology.kubernetes.io/zone", "kubernetes.io/hostname"] if _ours(made, "service") else []
+        )
+        for rule in rules:
+            named = {key: made.labels[key] for key in rule["matchLabelKeys"] if key != "pod-template-hash"}
+            assert "pod-template-hash" in rule["matchLabelKeys"]  # the Deployment puts it on each pod
+            assert _chosen(rule["labelSelector"] | {"matchLabels": rule["labelSelector"]["matchLabels"] | named}, pods) == [made]
 
 
 def test_every_port_that_is_named_is_one_that_the_pods_open(overlay: Overlay) -> None:
@@ -160,8 +174,10 @@ def test_each_process_may_reach_what_its_settings_name(overlay: Overlay) -> None
             wanted.add(int(told["MUSUBI_KAFKA"].rpartition(":")[2]))
         if "MUSUBI_SMTP_HOST" in told:
             wanted.add(int(told["MUSUBI_SMTP_PORT"]))
-        if "MUSUBI_OTLP_ENDPOINT" in told and made.labels.get("app.kubernetes.io/component") == "service":
+        if "MUSUBI_OTLP_ENDPOINT" in told and _ours(made, "service"):
             wanted.add(int(told["MUSUBI_OTLP_ENDPOINT"].rpartition(":")[2]))
+        if issuer := told.get("MUSUBI_OIDC_ISSUER"):
+            wanted.add(urlsplit(told.get("MUSUBI_OIDC_INTERNAL") or issuer).port or 443)
         open_ = {
             port["port"]
             for policy in overlay.of("NetworkPolicy")
@@ -170,9 +186,29 @@ def test_each_process_may_reach_what_its_settings_name(overlay: Overlay) -> None
             for port in rule["ports"]
         }
         assert wanted <= open_, f"{made.maker} cannot reach {wanted - open_}"
-        known = {5432, 9092, 9093, 25, 587, 1025, 4318}
-        if made.labels.get("app.kubernetes.io/part-of") == "musubi" and _image(made) in IMAGE_NAMES:
-            assert open_ & known <= wanted | {4318}, f"{made.maker} may reach what it does not need: {open_ - wanted}"
+        if _image(made) in IMAGE_NAMES:
+            assert open_ - {53} == wanted, f"{made.maker} may reach what it does not need: {open_ - wanted}"
+
+
+def test_prometheus_puts_the_labels_on_that_scaling_and_alerts_ask_for(overlay: Overlay) -> None:
+    (job,) = yaml.safe_load((ROOT / "deploy" / "observability" / "kubernetes.yml").read_text())["scrape_configs"]
+    put_on = {rule["target_label"]: rule["source_labels"] for rule in job["relabel_configs"] if "target_label" in rule}
+    kept = {
+        label: rule["regex"] for rule in job["relabel_configs"] if rule.get("action") == "keep" for label in rule["source_labels"]
+    }
+    asked = {
+        label
+        for thing in overlay.of("ScaledObject")
+        for label in re.findall(r"(\w+)=", thing["spec"]["triggers"][0]["metadata"]["query"])
+    }
+    assert asked - {"group"} <= put_on.keys() >= {"job", "__metrics_path__"}
+    for thing in overlay.services():
+        about = thing["spec"]["template"]["metadata"]
+        there = _meta("label", about["labels"]) | _meta("annotation", about["annotations"])
+        assert all(there[label] == value for label, value in kept.items())
+        assert there[put_on["job"][0]] == thing["metadata"]["name"]
+        assert put_on["__metrics_path__"][0] in there
+    assert "`deploy/observability/kubernetes.yml`" in GUIDE
 
 
 def test_scaling_is_by_the_age_of_what_waits_and_ends_at_the_partitions_that_there_are(overlay: Overlay) -> None:
@@ -222,6 +258,29 @@ def test_every_topic_and_schema_is_looked_after_by_a_job(overlay: Overlay) -> No
     arguments = {job["metadata"]["name"]: job["spec"]["template"]["spec"]["containers"][0]["args"] for job in overlay.of("Job")}
     assert arguments == {"migrations": ["migrate"], "topics": ["topics", "apply"]}
     assert set(roles.SERVICES) < set(product.SCHEMAS)
+
+
+def test_operators_find_a_desk_at_which_the_command_knows_all_that_it_looks_after(overlay: Overlay) -> None:
+    (desk,) = overlay.of("CronJob")
+    assert desk["spec"]["suspend"] is True, "it would open by itself"
+    (made,) = (made for made in overlay.pods() if _ours(made, "command"))
+    (container,) = made.spec["containers"]
+    assert container["command"][0] == "sleep"
+    assert int(container["command"][1]) < desk["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"]
+    told = overlay.environment(made)
+    databases = {f"MUSUBI_POSTGRES_{schema.upper()}" for schema in product.SCHEMAS}
+    assert told.keys() >= databases | {"MUSUBI_KAFKA", "MUSUBI_SMTP_HOST"}
+    for way in ("create job desk --from=cronjob/musubi", "exec -it job/desk -- python -m musubi "):
+        assert way in GUIDE, way
+
+
+def _meta(kind: str, said: Object) -> dict[str, str]:
+    """Labels or annotations of a pod as Prometheus calls them."""
+    return {f"__meta_kubernetes_pod_{kind}_{re.sub(r'[^a-zA-Z0-9_]', '_', name)}": value for name, value in said.items()}
+
+
+def _ours(made: Pods, component: str) -> bool:
+    return made.labels.get("app.kubernetes.io/component") == component
 
 
 def _chosen(selector: Object, pods: list[Pods]) -> list[Pods]:
