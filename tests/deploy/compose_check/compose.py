@@ -16,6 +16,8 @@ from tests.deploy.manifests import ROOT
 from tests.kafka_server import free_port
 
 NAME = "musubi-check"
+# What somebody keeps in `.env` is for their own; here everything has its default.
+COMPOSE = ("compose", "--project-name", NAME, "--file", str(ROOT / "docker-compose.yml"), "--env-file", os.devnull)
 PORTS = ("MUSUBI_PORT", "MAIL_PORT", "JAEGER_PORT", "GRAFANA_PORT", "PROMETHEUS_PORT")
 
 
@@ -29,10 +31,7 @@ class Project:
 
     def compose(self, *command: str, within: float = 600) -> str:
         """What `docker compose …` prints."""
-        return self.engine.docker(
-            "compose", "--project-name", NAME, "--file", str(ROOT / "docker-compose.yml"), *command,
-            within=within, **self.environment,
-        )  # fmt: skip
+        return self.engine.docker(*COMPOSE, *command, within=within, **self.environment)
 
     def address(self, variable: str) -> str:
         """Where that is from outside: `MUSUBI_PORT`, `MAIL_PORT`, …"""
@@ -91,8 +90,7 @@ class Project:
 
 def described(engine: Engine) -> Mapping[str, Any]:
     """The file as Compose understands it."""
-    command = ("compose", "--project-name", NAME, "--file", str(ROOT / "docker-compose.yml"), "config", "--format", "json")
-    return json.loads(engine.docker(*command))
+    return json.loads(engine.docker(*COMPOSE, "config", "--format", "json"))
 
 
 def foreign_images(services: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

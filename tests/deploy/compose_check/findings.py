@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from bench import machine
 from tests.deploy.compose_check.standins import Origin
 
 
@@ -27,6 +28,7 @@ class Findings:
     sizes: dict[str, int] = field(default_factory=dict)
     origins: Sequence[Origin] = ()
     engine: str = ""
+    machine: dict[str, str | int | float] = field(default_factory=machine.facts)
     part: str = ""
 
     def expect(self, what: str, met: object, seen: object = "") -> None:

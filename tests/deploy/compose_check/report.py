@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from bench import machine
 from tests.deploy.compose_check.findings import Findings
 from tests.deploy.manifests import ROOT
 
@@ -21,13 +20,13 @@ def write(findings: Findings) -> None:
 
 
 def _lines(findings: Findings) -> Iterator[str]:
-    facts = machine.facts()
+    facts = findings.machine
     met = sum(one.met for one in findings.expectations)
     yield from ("# docker-compose.yml as last tried", "")
     yield from ("Written by `make compose-check`; [guides/deploying.md](guides/deploying.md) says how it is used.", "")
     yield from (
         f"{facts['at']}, on {facts['cores']} cores of {facts['processor']}, {facts['memory_gb']} GB, {facts['system']}; "
-        f"{findings.engine}.",
+        f"{findings.engine}. Load of the machine before: {facts['load_before']}.",
         "",
         f"**{met} of {len(findings.expectations)} expectations were met.**",
         "",
