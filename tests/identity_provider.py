@@ -1,7 +1,7 @@
 """A real OpenID Connect provider for tests: `oidc-provider-mock` over HTTP, in a thread.
 
-Added is what it leaves out, holding a code to its PKCE challenge, and what no provider would do for us: a test may have its keys
-changed, its tokens run out, or its answer replaced.
+Added is what it leaves out (it does not hold a code to its PKCE challenge, and a refusal carries no state) and what no provider
+would do for us: a test may have its keys changed, its tokens run out, or its answer replaced.
 """
 
 import hashlib
@@ -79,7 +79,12 @@ class IdentityProvider:
 
     def _answer(self, environ: Any, start_response: Any) -> Any:
         if environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"] == "/oauth2/authorize":
-            self._challenge = parse_qs(environ["QUERY_STRING"])["code_challenge"][0]
+            asked = parse_qs(environ["QUERY_STRING"])
+            self._challenge = asked["code_challenge"][0]
+            response = Response.from_app(self._app, environ)
+            if "error=" in (location := response.headers.get("location", "")):
+                response.headers["location"] = f"{location}&state={asked['state'][0]}"
+            return response(environ, start_response)
         if environ["PATH_INFO"] != "/oauth2/token":
             return self._app(environ, start_response)
         body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
