@@ -21,7 +21,7 @@ def test_a_wrong_setting_is_named_with_what_is_wrong(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("MUSUBI_POSTGRES", "postgresql:///musubi")
     monkeypatch.setenv("MUSUBI_KAFKA", "localhost:9092")
     monkeypatch.setenv("MUSUBI_TRACE_SAMPLING", "2")
-    with pytest.raises(Unconfigured, match=r"MUSUBI_TRACE_SAMPLING is wrong .*less than or equal to 1"):
+    with pytest.raises(Unconfigured, match=r"^MUSUBI_TRACE_SAMPLING is wrong. Set it to say .*, 0 to 1.$"):
         Settings.read()
 
 
@@ -40,6 +40,27 @@ def test_a_name_for_kafka_needs_its_password(monkeypatch: pytest.MonkeyPatch) ->
     read = KafkaSettings.read()
     assert read.kafka_login == KafkaLogin("needs", "secret", "SCRAM-SHA-512")
     assert "secret" not in repr(read) + repr(read.kafka_login)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("LOG_LEVEL", "loud", "MUSUBI_LOG_LEVEL is wrong. Set it to say DEBUG, INFO, WARNING or ERROR."),
+        ("KAFKA_TLS", "maybe", "MUSUBI_KAFKA_TLS is wrong. Set it to say whether to speak TLS to Kafka, true or false."),
+        ("KAFKA_CA", "/nowhere", "MUSUBI_KAFKA_CA is wrong (no certificates can be read from it, in PEM). Set it to say"),
+        ("KAFKA_CA", __file__, "MUSUBI_KAFKA_CA is wrong (no certificates can be read from it, in PEM). Set it to say"),
+        ("POSTGRES", "postgresql://h:s3cr/et@db/y", "MUSUBI_POSTGRES is wrong (it cannot be read as an address; / # ? @ in a"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_our_own_words(name: str, value: str, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSUBI_POSTGRES", "postgresql:///musubi")
+    monkeypatch.setenv("MUSUBI_KAFKA", "localhost:9092")
+    monkeypatch.setenv(f"MUSUBI_{name}", value)
+    with pytest.raises(Unconfigured) as told:
+        Settings.read()
+    (line,) = str(told.value).splitlines()
+    assert line.startswith(advice)
+    assert "s3cr" not in line
 
 
 def test_every_client_is_told_of_the_same_login() -> None:

@@ -1,12 +1,18 @@
 """What a service must be told from outside, by environment variables that begin with `MUSUBI_`."""
 
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, FilePath, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.kafka_login import KafkaLogin
+
+ESCAPES = "/ # ? @ in a password are written %2F %23 %3F %40"
+"""What to say where `names_a_database` says no."""
 
 
 class Unconfigured(Exception):
@@ -27,8 +33,8 @@ class KafkaSettings(BaseSettings):
         pattern="^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)$",
         description="how the password is proven: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
     )
-    kafka_tls: bool = Field(default=False, description="speak TLS to Kafka")
-    kafka_ca: FilePath | None = Field(
+    kafka_tls: bool = Field(default=False, description="whether to speak TLS to Kafka, true or false")
+    kafka_ca: Path | None = Field(
         default=None, description="the file of authorities that Kafka's certificate is checked against, if not the system's"
     )
 
@@ -37,6 +43,15 @@ class KafkaSettings(BaseSettings):
     def _goes_with_the_user(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         if bool(info.data.get("kafka_user")) != bool(value.get_secret_value()):
             raise ValueError("MUSUBI_KAFKA_USER and MUSUBI_KAFKA_PASSWORD go together")
+        return value
+
+    @field_validator("kafka_ca")
+    @classmethod
+    def _holds_certificates(cls, value: Path | None) -> Path | None:
+        try:
+            ssl.create_default_context(cafile=value)
+        except OSError:  # those of TLS are such, too
+            raise ValueError("no certificates can be read from it, in PEM") from None
         return value
 
     @property
@@ -52,14 +67,16 @@ class KafkaSettings(BaseSettings):
         try:
             return cls(**said)
         except ValidationError as error:
-            lines = []
-            for problem in error.errors():
-                name = str(problem["loc"][0])
-                field = cls.model_fields.get(name)
-                meaning = f": {field.description}" if field and field.description else ""
-                what = "is missing" if problem["type"] == "missing" else f"is wrong ({problem['msg']})"
-                lines.append(f"MUSUBI_{name.upper()} {what}. Set it to say{meaning or ' so'}.".replace("say: ", "say "))
-            raise Unconfigured("\n".join(lines)) from None
+            raise Unconfigured("\n".join(map(cls._advice, error.errors()))) from None
+
+    @classmethod
+    def _advice(cls, problem: Mapping[str, Any]) -> str:
+        """Pydantic's own words are for programmers; ours come in a `ValueError`. The value is not repeated: it may be secret."""
+        name = str(problem["loc"][0])
+        ours = problem.get("ctx", {}).get("error")
+        wrong = f"is wrong ({ours})" if isinstance(ours, ValueError) else "is wrong"
+        what = "is missing" if problem["type"] == "missing" else wrong
+        return f"MUSUBI_{name.upper()} {what}. Set it to say {cls.model_fields[name].description}."
 
 
 class Settings(KafkaSettings):
@@ -69,7 +86,9 @@ class Settings(KafkaSettings):
     kafka: str = Field(description="where Kafka is, such as localhost:9092 (several with commas)")
     incarnation: str = Field(default="", description="which life of the embedded broker this is; empty on a real Kafka")
     public_origin: str = Field(default="http://127.0.0.1:8600", description="the address under which people reach Musubi")
-    local_sign_in: bool = Field(default=False, description="one-time sign-in links without a password, on this machine only")
+    local_sign_in: bool = Field(
+        default=False, description="whether one-time links sign people in without a password, on this machine only: true or false"
+    )
     identity_postgres: str | None = Field(default=None, description="where the identity schema is, if not in `postgres`")
     oidc_issuer: str = Field(
         default="",
@@ -88,8 +107,8 @@ class Settings(KafkaSettings):
     )
     oidc_trusts_email: bool = Field(
         default=False,
-        description="believe an e-mail address of which the provider does not say whether it was verified; only where its "
-        "administrators give out every address",
+        description="whether to believe an e-mail address of which the provider does not say that it was verified, true or "
+        "false; true only where its administrators give out every address",
     )
     trace_sampling: float = Field(default=0.01, ge=0, le=1, description="the share of traces that are kept, 0 to 1")
     otlp_endpoint: str | None = Field(default=None, description="where traces go, such as http://localhost:4318")
@@ -97,18 +116,29 @@ class Settings(KafkaSettings):
     instance: str = Field(
         default="",
         max_length=200,
-        description="a name that this process has again after a restart, such as a stateful set's pod; empty where there is none",
+        description="a name of up to 200 characters that this process has again after a restart, such as a stateful set's pod; "
+        "empty where there is none",
     )
     session_timeout: float = Field(
         default=10,
         ge=1,
         le=300,
-        description="seconds of silence after which another process takes over what this one reads; Kafka takes 6 to 300",
+        description="seconds of silence, 1 to 300, after which another process takes over what this one reads; Kafka takes "
+        "6 and more",
     )
     watchdog: float = Field(
         default=60, ge=0, description="a process that hangs for so many seconds ends itself, with exit code 70; 0 is never"
     )
-    migrate: bool = Field(default=False, description="apply the migrations at start; else a job has to do it before")
+    migrate: bool = Field(
+        default=False, description="whether to apply the migrations at start, true or false; else a job has to do it before"
+    )
+
+    @field_validator("postgres", "identity_postgres")
+    @classmethod
+    def _can_be_read(cls, value: str | None) -> str | None:
+        if value and not names_a_database(value):
+            raise ValueError(f"it cannot be read as an address; {ESCAPES}")
+        return value
 
     @field_validator("oidc_issuer")
     @classmethod
@@ -146,3 +176,18 @@ class Settings(KafkaSettings):
 def is_loopback(host: str) -> bool:
     """Whether a name can only mean this very machine."""
     return host in ("127.0.0.1", "::1", "localhost") or host.endswith(".localhost")
+
+
+def names_a_database(address: str) -> bool:
+    """Whether an address can be read as PostgreSQL's. A / # ? or @ in its password would cut it off at the wrong place, and
+    pieces of the password would pass for the host, the port or the database."""
+    try:
+        parts = urlsplit(address)
+        login, _, hosts = parts.netloc.rpartition("@")
+        for host in hosts.split(","):
+            _ = urlsplit(f"//{host}").port  # raises, if it is no number
+        if parts.query:
+            parse_qs(parts.query, strict_parsing=True)
+    except ValueError:
+        return False
+    return "@" not in login + parts.path and not parts.fragment

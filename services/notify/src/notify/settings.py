@@ -15,11 +15,14 @@ class NotifySettings(Settings):
     smtp_port: int = Field(default=25, ge=1, le=65_535, description="the mail server's port")
     smtp_tls: bool = Field(
         default=False,
-        description="speak TLS from the first byte (port 465); else it is begun where offered, and required with a name",
+        description="whether to speak TLS from the first byte (port 465), true or false; else it is begun where offered, and "
+        "required with a name",
     )
     smtp_user: str | None = Field(default=None, description="the name to sign in to the mail server with")
     smtp_password: SecretStr | None = Field(default=None, description="the password that goes with it")
-    smtp_timeout: float = Field(default=30, gt=0, le=300, description="seconds to wait for each answer of the mail server")
+    smtp_timeout: float = Field(
+        default=30, gt=0, le=300, description="seconds, up to 300, to wait for each answer of the mail server"
+    )
     mail_from: str = Field(default="Musubi <notify@musubi.example>", description="whom mails come from, with its address")
     mail_unsubscribe: str | None = Field(
         default=None, description="an address that really takes requests to stop, if there is one"
