@@ -8,7 +8,7 @@ import pytest
 from common.background import Loop
 from common.errors import TryAgain
 from common.postgres import Database
-from common.service import Service
+from common.service import CannotStart, Service
 from common.settings import Settings
 from common.telemetry import Telemetry
 from musubi import embedded_postgres
@@ -26,6 +26,19 @@ async def test_without_a_broker_it_answers_requests_says_it_is_not_ready_and_sto
         assert service.readiness() == {"database": True, "migrations": True, "broker": False, "topics": True, "consumer": False}
         begun = time.monotonic()
     assert time.monotonic() - begun < 8
+
+
+@pytest.mark.parametrize(("there", "advice"), [(False, "MUSUBI_POSTGRES right"), (True, "run `musubi migrate`")])
+async def test_a_service_whose_database_does_not_become_usable_gives_up_and_says_what_to_do(
+    there: bool, advice: str, postgres: str, free_port: int
+) -> None:
+    where = postgres if there else f"postgresql://127.0.0.1:{free_port}/musubi"
+    alone = Settings(postgres=where, kafka=f"127.0.0.1:{free_port}")
+    quiet = Telemetry("hop", log_level="CRITICAL")
+    service = Service("hop", alone, migrations=MIGRATIONS, telemetry=quiet, patience=0)
+    with pytest.raises(CannotStart, match=advice):
+        async with service.lifespan():
+            pass
 
 
 async def test_it_is_ready_when_database_broker_and_events_are(postgres: str, kafka: Broker) -> None:

@@ -8,6 +8,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
@@ -49,7 +50,7 @@ async def test_a_service_runs_as_a_process_until_it_is_told_to_stop(
             process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):
             _, said = await process.communicate()
-    assert process.returncode in (0, -signal.SIGTERM)
+    assert process.returncode == 0
     assert [json.loads(line)["service"] for line in said.decode().splitlines()] == [service] * said.count(b"\n")
 
 
@@ -58,3 +59,33 @@ async def test_a_process_that_lacks_settings_says_which_and_ends(free_port: int)
     _, said = await process.communicate()
     assert process.returncode == 2
     assert b"MUSUBI_KAFKA is missing. Set it to say where Kafka is" in said
+
+
+async def test_a_process_that_waits_for_its_database_ends_at_once_when_it_is_told_to(free_port: int) -> None:
+    nowhere = {"MUSUBI_POSTGRES": f"postgresql://127.0.0.1:{free_port}/musubi", "MUSUBI_KAFKA": f"127.0.0.1:{free_port}"}
+    process = await started("needs", free_port, **nowhere)
+    assert process.stderr
+    first = json.loads(await process.stderr.readline())
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(20):  # it would wait for 60 s
+        _, said = await process.communicate()
+    assert process.returncode == 0
+    assert first["message"] == "waits for its database"
+    assert "MUSUBI_POSTGRES" in first["error"]
+    assert b"Traceback" not in said
+
+
+async def test_a_process_that_cannot_start_says_why_in_one_line_and_ends(
+    postgres: str, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MUSUBI_POSTGRES", postgres)
+    await asyncio.to_thread(migrate.run, ["needs"])
+    connection = await asyncpg.connect(postgres)
+    await connection.execute("update needs.migration set checksum = 'of another release'")
+    await connection.close()
+    process = await started("needs", free_port, MUSUBI_POSTGRES=postgres, MUSUBI_KAFKA=f"127.0.0.1:{free_port}")
+    _, said = await process.communicate()
+    (line,) = map(json.loads, said.splitlines())
+    assert process.returncode == 1
+    assert line["message"].startswith("cannot start: messaging/0001")
+    assert "exc_info" not in line

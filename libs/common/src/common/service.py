@@ -11,12 +11,15 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
 
+import asyncpg
+
 from common import migrate
 from common.background import Loop, Step
 from common.clock import Clock, utc_now
 from common.contracts.registry import CONTROL_TOPICS, FACTS, TOPICS, Topic
 from common.contracts.values import Fact
 from common.due import DutyHandler, DutyRunner
+from common.errors import TryAgain
 from common.freshness import LOOK_SECONDS, Age, Freshness
 from common.health import Health
 from common.messaging import outbox
@@ -46,7 +49,11 @@ _EMBEDDED_SESSION_SECONDS = 3
 _REPORT_PAUSE = 0.2
 
 
-class NotMigrated(Exception):
+class CannotStart(Exception):
+    """What a service needs at its start did not come in time; the text says what to do."""
+
+
+class NotMigrated(CannotStart):
     """Migrations are missing and this process may not apply them."""
 
 
@@ -61,8 +68,10 @@ class Service:
         migrations: Folder,
         clock: Clock = utc_now,
         telemetry: Telemetry | None = None,
+        patience: float = START_SECONDS,
     ) -> None:
-        """`migrations` is the service's folder of SQL files; without `telemetry` it is made as the settings say."""
+        """`migrations` is the service's folder of SQL files; without `telemetry` it is made as the settings say. So many seconds
+        of `patience` it has with PostgreSQL at its start."""
         self.name = name
         self.settings = settings
         self.clock = clock
@@ -77,6 +86,7 @@ class Service:
         self._freshness = Freshness(self.database, self._broker, self.telemetry.registry)
         self._watchdog = Watchdog(settings.watchdog, self.telemetry)
         self._migrated = False
+        self._patience = patience
         self.consumer: Consumer | None = None
         self._subscription: Subscription | None = None
         self._loops: dict[str, Loop] = {}
@@ -208,8 +218,8 @@ class Service:
                 await self._stop(background, messaging)
 
     async def _open_database(self) -> None:
-        """Wait for PostgreSQL and for the tables; raises what was wrong last when the patience ends."""
-        deadline = asyncio.get_running_loop().time() + START_SECONDS
+        """Wait for PostgreSQL and for the tables; raises `CannotStart` when the patience ends."""
+        deadline = asyncio.get_running_loop().time() + self._patience
         while True:
             try:
                 if self.settings.migrate:
@@ -218,14 +228,15 @@ class Service:
                 async with self.database.connection() as connection:
                     missing = await migrate.pending(connection, self._folders)
                 if missing:
-                    raise NotMigrated(f"apply the migrations first (or set MUSUBI_MIGRATE=true): {', '.join(missing)}")
+                    raise NotMigrated(f"run `musubi migrate` (or set MUSUBI_MIGRATE=true). To apply: {', '.join(missing)}")
             except migrate.ChangedMigration:
                 raise
             except Exception as error:
                 await self.database.close()
+                found = _in_words(error)
                 if asyncio.get_running_loop().time() > deadline:
-                    raise
-                self.telemetry.log.warning("database not ready", extra={"error": repr(error)[:256]})
+                    raise found from error
+                self.telemetry.log.warning("waits for its database", extra={"error": str(found)[:256]})
                 await asyncio.sleep(1)
             else:
                 self._migrated = True
@@ -263,3 +274,11 @@ class Service:
             async with asyncio.timeout(_LAST_SENDING_SECONDS), self.database.connection() as connection:
                 while await outbox.count_unsent(connection):  # noqa: ASYNC110  the table is PostgreSQL's
                     await asyncio.sleep(0.05)
+
+
+def _in_words(error: Exception) -> Exception:
+    """The same with what to do about it, where that is known."""
+    if isinstance(error, (OSError, TryAgain, asyncpg.PostgresError, asyncpg.InterfaceError)):
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        return CannotStart(f"PostgreSQL cannot be worked with ({said}). Is it running, and MUSUBI_POSTGRES right?")
+    return error

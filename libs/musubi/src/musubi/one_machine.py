@@ -22,6 +22,7 @@ from common.access import identity
 from common.clock import utc_now
 from common.garbage import collect_seldom
 from common.migrate import ChangedMigration
+from common.serving import Server
 from common.settings import KafkaSettings, Settings
 from common.telemetry import Telemetry
 from musubi import embedded_postgres, roles, run_file, topics
@@ -176,20 +177,12 @@ def _applications(databases: Databases, kafka: Kafka, address: str, folder: Path
     return apps
 
 
-class _Server(uvicorn.Server):
-    """uvicorn takes signals and raises them again at its end, in the middle of our own; here they stay with `asyncio.run`."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @asynccontextmanager
 async def _serving(app: OneOrigin, listener: socket.socket) -> AsyncIterator["asyncio.Task[None]"]:
     """Answer HTTP while the block runs; requests under way at the end get a few seconds."""
     config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, server_header=False, proxy_headers=False)
     config.timeout_graceful_shutdown = GRACE_SECONDS
-    server = _Server(config)
+    server = Server(config)
     task = asyncio.create_task(server.serve([listener]))  # it listens already: who connects now is answered in a moment
     try:
         yield task
