@@ -4,10 +4,12 @@ It finds or starts an engine, sees to the images, brings everything up, goes thr
 needs are sent, counts what became of them, and takes everything down again.
 """
 
+import argparse
 import asyncio
 import os
 import sys
 import time
+from collections.abc import Collection
 
 from tests.deploy.compose_check import compose, counting, engine, faults, journey, report, sign_in, standins
 from tests.deploy.compose_check.compose import Project
@@ -20,12 +22,15 @@ MIRRORS = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")
 
 def main() -> int:
     """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.deploy.compose_check", description=__doc__)
+    parser.add_argument("--without", nargs="*", default=[], metavar="SERVICE", help="leave these out: collector jaeger, …")
+    without = parser.parse_args().without
     findings = Findings()
     began = time.monotonic()
     try:
         with engine.running() as found:
             findings.figures["seconds until an engine answered"] = f"{time.monotonic() - began:.0f}"
-            _with_an_engine(found, findings)
+            _with_an_engine(found, without, findings)
             findings.engine = f"Docker {found.version}, " + ("started for the check" if found.own else "which ran here before")
     except engine.Lacking as what:
         print(f"This cannot be tried here: {what}.", file=sys.stderr)
@@ -36,11 +41,11 @@ def main() -> int:
     return int(findings.failed)
 
 
-def _with_an_engine(found: engine.Engine, findings: Findings) -> None:
+def _with_an_engine(found: engine.Engine, without: Collection[str], findings: Findings) -> None:
     services = compose.described(found)["services"]
     began = time.monotonic()
     print("Images", flush=True)
-    findings.origins = standins.provide(found, compose.foreign_images(services))
+    findings.origins = standins.provide(found, compose.foreign_images(services), without)
     findings.figures["seconds for the images that are not our own (what was there already is kept)"] = (
         f"{time.monotonic() - began:.0f}"
     )

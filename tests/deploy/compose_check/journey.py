@@ -40,7 +40,7 @@ async def partner(project: Project) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-async def at_rest(project: Project, *, within: float = 180) -> None:
+async def at_rest(project: Project, *, within: float = 300) -> None:
     """Wait until everything is sent, read, told and mailed."""
     await eventually(lambda: left_to_do(project.database()), lambda left: not left, within=within, every=0.5, what="rest")
 

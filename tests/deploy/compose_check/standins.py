@@ -6,7 +6,7 @@ before the check, those are taken away afterwards.
 
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,10 +73,12 @@ class Origin:
     what: str
 
 
-def provide(engine: Engine, tags: Mapping[str, str]) -> list[Origin]:
-    """See to it that each tag, by service, is an image of this engine."""
+def provide(engine: Engine, tags: Mapping[str, str], without: Collection[str]) -> list[Origin]:
+    """See to it that each tag, by service, is an image of this engine, but for those that are to be left out."""
     unreachable: dict[str, str] = {}
-    return [_provided(engine, service, tag, unreachable) for service, tag in tags.items()]
+    left_out = [Origin(service, tags[service], "not to be had", "left out as wished") for service in without]
+    wanted = {service: tag for service, tag in tags.items() if service not in without}
+    return left_out + [_provided(engine, service, tag, unreachable) for service, tag in wanted.items()]
 
 
 def take_away(engine: Engine, origins: Sequence[Origin]) -> None:
