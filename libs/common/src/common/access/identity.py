@@ -20,6 +20,7 @@ from common import migrate
 from common.access.auth import KEY_PREFIX, Principal, by_language, hashed
 from common.access.permissions import Role
 from common.errors import NotFound
+from common.postgres import COMMAND_SECONDS, CONNECT_SECONDS
 
 LINK_LIVES = timedelta(hours=24)
 SESSION_LIVES = timedelta(hours=12)
@@ -52,13 +53,13 @@ def folders() -> Mapping[str, migrate.Folder]:
 
 @asynccontextmanager
 async def writing(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """A transaction on the identity schema, as its owner; committed at the end."""
-    connection = await asyncpg.connect(dsn)
+    """A transaction on the identity schema, as its owner; committed at the end. Raises what asyncpg raises."""
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS)
     try:
         async with connection.transaction():
             yield connection
     finally:
-        await connection.close()
+        await connection.close(timeout=CONNECT_SECONDS)
 
 
 async def record_organisation(
@@ -212,9 +213,11 @@ async def create_api_key(tx: Connection, organisation_id: str, *, now: datetime)
     return key
 
 
-async def revoke_api_key(tx: Connection, key: str, *, now: datetime) -> None:
-    """Makes a key worth nothing, from the next request on."""
-    await tx.execute("UPDATE identity.api_key SET revoked_at = $2 WHERE key_hash = $1", hashed(key), now)
+async def revoke_api_key(tx: Connection, key: str, *, now: datetime) -> bool:
+    """Makes a key worth nothing, from the next request on; False if there is no such key. Of one revoked before, the first time
+    stays."""
+    sql = "UPDATE identity.api_key SET revoked_at = coalesce(revoked_at, $2) WHERE key_hash = $1 RETURNING true"
+    return bool(await tx.fetchval(sql, hashed(key), now))
 
 
 async def _forget_old(tx: Connection, before: datetime) -> None:
