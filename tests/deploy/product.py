@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from common.settings import Settings
-from musubi import roles
+from musubi import doctor_settings, roles
 from notify.settings import NotifySettings
 
 SERVICES = roles.SERVICES
@@ -21,15 +21,12 @@ def settings_of(service: str) -> type[Settings]:
 
 def variables_of(service: str) -> set[str]:
     """The environment variables that a service knows."""
-    return {f"MUSUBI_{name.upper()}" for name in settings_of(service).model_fields}
+    return doctor_settings.read_by(settings_of(service))
 
 
 def variables_of_the_command() -> set[str]:
     """Those that the `musubi` command knows."""
-    said = {f"MUSUBI_{name.upper()}" for name in NotifySettings.model_fields}  # which are all that any service has
-    databases = {f"MUSUBI_POSTGRES_{schema.upper()}" for schema in SCHEMAS}
-    passwords = {f"MUSUBI_KAFKA_PASSWORD_{service.upper()}" for service in SERVICES}
-    return said | databases | passwords | {"MUSUBI_URL", "MUSUBI_KEY"}
+    return doctor_settings.known()
 
 
 @cache

@@ -13,12 +13,15 @@ from rich.text import Text
 from common.clock import Clock, utc_now
 from common.kafka_login import NOBODY
 from common.settings import KafkaSettings, Unconfigured
-from musubi import colours, doctor_around, doctor_kafka, doctor_postgres, places, roles, run_file
+from musubi import colours, doctor_around, doctor_kafka, doctor_postgres, doctor_settings, places, roles, run_file
 from musubi.advice import CannotGoOn
 from musubi.doctor_findings import CHECK_SECONDS, Finding, failed, left_out, merged, within
 from musubi.tables import printable
 
-_ORDER = ("settings", "broker", "topics", "rights", "database", "migrations", "services", "mail", "clock", "time zones")
+_ORDER = (
+    "settings", "broker", "topics", "rights", "database", "migrations", "services", "mail", "clock", "time zones",
+    "holiday years", "fonts",
+)  # fmt: skip
 _COLOURS = {"well": "green", "failed": "bold red", "left out": "dim"}
 
 
@@ -41,45 +44,49 @@ def run(folder: Path, services: Sequence[str], *, as_json: bool) -> int:
 async def examined(folder: Path, services: Sequence[str], clock: Clock = utc_now) -> list[Finding]:
     """All findings, those of the same kind together; the whole takes no longer than the slowest check."""
     running = run_file.find(folder)
-    address = running.address if running else ""
     checks = [
-        ("broker", _broker(folder, services, clock)),
-        *(("database", _database(folder, schema, clock)) for schema in (*services, roles.IDENTITY)),
-        ("services", doctor_around.services(address, services)),
-        ("mail", doctor_around.mail(folder)),
-        ("time zones", doctor_around.zones()),
+        ("settings", "", doctor_settings.examined()),
+        ("broker", "", _broker(folder, services, clock)),
+        *(("database", schema, _database(folder, schema, clock)) for schema in (*services, roles.IDENTITY)),
+        ("services", "", doctor_around.services(running.address if running else "", services)),
+        ("mail", "", doctor_around.mail(folder)),
+        ("time zones", "", doctor_around.zones()),
     ]
-    found = await asyncio.gather(*(within(CHECK_SECONDS, name, looking) for name, looking in checks))
-    return sorted(merged(finding for part in found for finding in part), key=lambda finding: _ORDER.index(finding.check))
+    parts = await asyncio.gather(*(within(CHECK_SECONDS, name, looking, of=of) for name, of, looking in checks))
+    found = [*(finding for part in parts for finding in part), *doctor_around.of_no_use_yet()]
+    said = {finding.check for finding in found}
+    found += [left_out(check, "what it stands on did not answer") for check in _ORDER if check not in said]
+    return sorted(merged(found), key=lambda finding: _ORDER.index(finding.check))
 
 
 async def _broker(folder: Path, services: Sequence[str], clock: Clock) -> Sequence[Finding]:
     try:
         kafka = places.kafka(folder)
-    except CannotGoOn as error:
-        return [_nowhere("broker", error)]
-    try:
         login = NOBODY if kafka.incarnation else KafkaSettings.read().kafka_login
-    except Unconfigured:
-        return [left_out("broker", "a setting of Kafka is wrong")]  # which one is said where all settings are looked at
+    except CannotGoOn as error:
+        return [_nowhere("broker", error), *doctor_kafka.not_looked_at("the broker could not be asked")]
+    except Unconfigured:  # which one is said where all settings are looked at
+        why = "a setting of Kafka is wrong"
+        return [left_out("broker", why), *doctor_kafka.not_looked_at(why)]
     return await doctor_kafka.examined(kafka, login, services, clock)
 
 
 async def _database(folder: Path, schema: str, clock: Clock) -> Sequence[Finding]:
-    said = places.database_said(schema)
     try:
+        said = places.database_said(schema)
         dsn = said or places.databases(folder).get(schema)
     except CannotGoOn as error:
-        return [_nowhere("database", error)]
+        return [_nowhere("database", error, of=schema), *doctor_postgres.not_looked_at(schema)]
     if dsn is None:
-        return [left_out("database", "nobody said where it is (MUSUBI_POSTGRES)", of=schema)]
+        why = f"nobody said where it is (MUSUBI_POSTGRES_{schema.upper()})"
+        return [left_out("database", why, of=schema), *doctor_postgres.not_looked_at(schema)]
     embedded = not said and urlsplit(dsn).hostname is None  # its socket is all that it has
     return await doctor_postgres.examined(dsn, schema, clock, embedded=embedded)
 
 
-def _nowhere(check: str, error: CannotGoOn) -> Finding:
+def _nowhere(check: str, error: CannotGoOn, *, of: str = "") -> Finding:
     found, _, fix = str(error).partition(". ")
-    return failed(check, found, fix[:1].lower() + fix[1:].rstrip("."))
+    return failed(check, found, fix[:1].lower() + fix[1:].rstrip("."), of=of)
 
 
 def in_words(findings: Sequence[Finding]) -> list[Text]:

@@ -1,23 +1,28 @@
-"""What `musubi doctor` looks at beside broker and databases: settings, the mail server, the services, the zones of the world."""
+"""What `musubi doctor` looks at beside broker, databases and settings: the mail server, the services, the zones of the world."""
 
-from collections.abc import Collection, Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from common.settings import Unconfigured
-from musubi import status
+import httpx
+
+from common.settings import Settings, Unconfigured
+from musubi import places, status
 from musubi.doctor_findings import ANSWER_SECONDS, Finding, failed, left_out, well
 from musubi.doctor_reach import in_thread, trouble_with_name
 from notify import offices, smtp
 from notify.settings import NotifySettings
 
+_NOT_OF_MAIL = {name: field.get_default() for name, field in Settings.model_fields.items()} | {"postgres": "", "kafka": ""}
+
 
 async def mail(folder: Path) -> Sequence[Finding]:
-    """Does the mail server answer, and take our sign-in? No mail is sent. Also whether the settings here can be read at all."""
+    """Does the mail server answer, and take our sign-in? No mail is sent."""
     try:
-        settings = NotifySettings.read(postgres="", kafka="", mail_folder=folder / "mails")
-    except Unconfigured as error:
-        return [_wrong_setting(line) for line in str(error).splitlines()]
+        settings = NotifySettings.read(**_NOT_OF_MAIL, mail_folder=folder / "mails")
+    except Unconfigured:
+        return [left_out("mail", "one of its settings is wrong")]
     if not settings.smtp_host:
         return [well("mail", "no mail server is named here (MUSUBI_SMTP_HOST): mails become files")]
     where = f"{settings.smtp_host}:{settings.smtp_port}"
@@ -38,24 +43,37 @@ def _fix_for(answer: str) -> str:
     return "start the mail server, and see that MUSUBI_SMTP_HOST and MUSUBI_SMTP_PORT name it"
 
 
-def _wrong_setting(line: str) -> Finding:
-    found, _, fix = line.partition(". ")
-    return failed("settings", found, fix[:1].lower() + fix[1:].rstrip("."))
+async def services(running: str, names: Iterable[str]) -> Sequence[Finding]:
+    """What each service says of itself: where the environment says that it answers, else in the Musubi that runs at this address,
+    if any does."""
+    return await asyncio.gather(*(_service(name, places.service_said(name), running) for name in names))
 
 
-async def services(address: str, names: Collection[str]) -> Sequence[Finding]:
-    """What the services say of themselves that run at this address; "" where none were started here."""
-    if not address:
-        return [left_out("services", "not started here by `musubi up`; each answers /api/<service>/readyz where it runs")]
-    found = []
-    for name in names:
-        parts = await in_thread(lambda name=name: status.readiness(address, name))
-        if parts["status"] == "ready":
-            found.append(well("services", "ready", of=name))
-        else:
+async def _service(name: str, said: str, running: str) -> Finding:
+    if not (address := said or running):
+        why = "not started here by `musubi up`, and no variable says where they answer (MUSUBI_URL_NEEDS and so on)"
+        return left_out("services", why, of=name)
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS + 0.5):
+            parts = await in_thread(lambda: status.readiness(address, name))
+    except (TimeoutError, httpx.InvalidURL):
+        parts = {}
+    match parts:
+        case {"status": "ready"}:
+            return well("services", "ready", of=name)
+        case {"status": "not ready"}:
             told = " ".join(" ".join(status.in_words("", parts)).split())
-            found.append(failed("services", told, "mend what it waits for; its log says more", of=name))
-    return found
+            return failed("services", told, "mend what it waits for; its log says more", of=name)
+    fix = f"start it, and see that {places.service_variable(name)} names it" if said else "look into its log, and start it again"
+    return failed("services", f"{address} does not answer as a service does", fix, of=name)
+
+
+def of_no_use_yet() -> Sequence[Finding]:
+    """What Musubi does not stand on, though one might think so."""
+    return [
+        left_out("holiday years", "no rule counts public holidays: Monday to Friday are working days everywhere"),
+        left_out("fonts", "nothing is drawn here: browsers draw pages and charts, with fonts of their own"),
+    ]
 
 
 async def zones() -> Sequence[Finding]:

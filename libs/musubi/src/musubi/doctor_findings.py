@@ -1,13 +1,15 @@
 """What a check of `musubi doctor` found, and how a check is kept to its deadline."""
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Iterable, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 ANSWER_SECONDS = 4
 """So long one answer of something outside may take."""
-CHECK_SECONDS = 9.0
-"""So long one check may take: a few answers, one after another."""
+CHECK_SECONDS = 8.0
+"""So long one check may take: a few answers, one after another. With the start of the command it is 10 s at the most."""
 
 State = Literal["well", "failed", "left out"]
 
@@ -37,15 +39,19 @@ def left_out(check: str, why: str, *, of: str = "") -> Finding:
     return Finding(check, "left out", why, of=of)
 
 
-async def within(seconds: float, check: str, looking: Awaitable[Sequence[Finding]]) -> Sequence[Finding]:
+async def within(seconds: float, check: str, looking: Awaitable[Sequence[Finding]], *, of: str = "") -> Sequence[Finding]:
     """What a check finds; a failure if it has not ended after so many seconds, or breaks itself."""
     try:
         async with asyncio.timeout(seconds):
             return await looking
     except TimeoutError:
-        return [failed(check, f"no answer within {seconds:g} s", "see that nothing between here and there swallows packets")]
+        found = f"no answer within {seconds:g} s"
+        return [failed(check, found, "see that nothing between here and there swallows packets", of=of)]
     except Exception as error:  # noqa: BLE001  one check that stumbles must not hide what the others found
-        return [failed(check, f"this check itself broke: {error!r}"[:300], "look at it by hand, and tell whoever makes Musubi")]
+        # Without its text, in which a password might stand.
+        *_, place = traceback.extract_tb(error.__traceback__)
+        found = f"this check itself broke: {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
+        return [failed(check, found, "look at it by hand, and tell whoever makes Musubi", of=of)]
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:

@@ -19,6 +19,7 @@ from musubi.doctor_asking import answers, asked
 from musubi.doctor_findings import ANSWER_SECONDS, CHECK_SECONDS, Finding, failed, left_out, well, within
 from musubi.doctor_reach import trouble_with
 
+_RESTART = "stop Musubi with Ctrl-C and start it again"
 _AWAY = "start Kafka, and see that MUSUBI_KAFKA names it (HOST:PORT) and that no firewall stands between"
 _BEHIND_THE_BROKER = ("topics", "rights", "clock")
 
@@ -29,8 +30,10 @@ async def examined(kafka: places.Kafka, login: KafkaLogin, services: Collection[
     addresses = kafka.address.split(",")
     lost = [trouble for trouble in await asyncio.gather(*map(trouble_with, addresses)) if trouble]
     if len(lost) == len(addresses):
-        fix = "stop Musubi with Ctrl-C and start it again" if embedded else _AWAY
-        return [failed("broker", "; ".join(lost), fix), *_not_looked_at("the broker could not be asked")]
+        return [
+            failed("broker", "; ".join(lost), _RESTART if embedded else _AWAY),
+            *not_looked_at("the broker could not be asked"),
+        ]
     said: list[KafkaError] = []
     named: dict[str, Any] = {"bootstrap.servers": kafka.address, "log_level": 0, "error_cb": said.append}
     admin = AdminClient(named | login.for_librdkafka())
@@ -38,7 +41,8 @@ async def examined(kafka: places.Kafka, login: KafkaLogin, services: Collection[
         seen = await asked(partial(admin.list_topics, timeout=ANSWER_SECONDS))
     except (KafkaException, TimeoutError) as error:
         admin.poll(0)  # hands out what was said
-        return [_no_understanding(kafka.address, login, [*said, *error.args]), *_not_looked_at("the broker could not be asked")]
+        trouble = _no_understanding(kafka.address, login, [*said, *error.args], embedded=embedded)
+        return [trouble, *not_looked_at("the broker could not be asked")]
     if embedded:
         return [
             well("broker", f"{kafka.address} answers; embedded, in memory only"),
@@ -49,7 +53,7 @@ async def examined(kafka: places.Kafka, login: KafkaLogin, services: Collection[
     if lost := [trouble for trouble in await asyncio.gather(*map(trouble_with, sorted(advertised))) if trouble]:
         told = f"{kafka.address} answers, but sends everybody on to where we cannot follow: {'; '.join(lost)}"
         fix = "start that broker, or set its advertised.listeners to an address that can be reached from here"
-        return [failed("broker", told, fix), *_not_looked_at("not every broker can be reached")]
+        return [failed("broker", told, fix), *not_looked_at("not every broker can be reached")]
     brokers = f"{len(advertised)} brokers" if len(advertised) > 1 else "1 broker"
     found = await asyncio.gather(
         within(CHECK_SECONDS - ANSWER_SECONDS, "topics", _topics_and_rights(admin, kafka.address, login, services, seen)),
@@ -80,7 +84,7 @@ async def _topics_and_rights(
         return [*found, left_out("rights", "the broker has no authorizer: whoever reaches it may do everything")]
     if doctor_rights.is_administrator(login):
         told = None if authorizer is None and not bindings else bindings  # librdkafka shows a refusal as an empty list
-        return [*found, *doctor_rights.of_services(login, services, told)]
+        return [*found, *doctor_rights.of_services(login, services, told, address)]
     return [*found, doctor_rights.of_us(login, services, rights, groups)]
 
 
@@ -106,15 +110,18 @@ async def _our_rights(admin: AdminClient, names: Collection[str]) -> doctor_righ
     return {name: answer and answer.authorized_operations for name, answer in found.items()}
 
 
-def _no_understanding(address: str, login: KafkaLogin, errors: Sequence[KafkaError]) -> Finding:
+def _no_understanding(address: str, login: KafkaLogin, errors: Sequence[KafkaError], *, embedded: bool) -> Finding:
     for error in errors:
         if error.code() == KafkaError._AUTHENTICATION:
             fix = "put a user that Kafka knows, its password and its mechanism into MUSUBI_KAFKA_USER, _PASSWORD and _MECHANISM"
             return failed("broker", f"{address} does not let us in as {login.user or 'nobody'} ({error.str()})", fix)
     said = errors[0].str() if errors else "no answer"
+    if embedded:
+        return failed("broker", f"the embedded broker at {address} is reached, but does not answer ({said})", _RESTART)
     fix = "see that it is a Kafka, and that MUSUBI_KAFKA_TLS and MUSUBI_KAFKA_USER are set as this port wants it"
     return failed("broker", f"{address} is reached, but we do not understand each other ({said})", fix)
 
 
-def _not_looked_at(why: str) -> list[Finding]:
+def not_looked_at(why: str) -> list[Finding]:
+    """What only the broker could tell."""
     return [left_out(check, why) for check in _BEHIND_THE_BROKER]

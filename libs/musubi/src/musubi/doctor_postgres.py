@@ -1,9 +1,10 @@
 """What `musubi doctor` looks at in the databases: do they answer, are the tables up to date, may the roles use them?"""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
@@ -11,8 +12,9 @@ from common import migrate
 from common.clock import Clock
 from common.migrate import ChangedMigration
 from common.postgres import server_settings
-from musubi import doctor_clock, roles
-from musubi.doctor_findings import ANSWER_SECONDS, Finding, failed, well
+from common.settings import ESCAPES
+from musubi import doctor_clock, places, roles
+from musubi.doctor_findings import ANSWER_SECONDS, Finding, failed, left_out, well
 from musubi.doctor_reach import trouble_with, trouble_with_name
 from musubi.migrate import folders
 
@@ -28,7 +30,9 @@ _READ_BY_SERVICES = ("identity.live_sessions", "identity.live_api_keys", "identi
 """What every service reads to know who calls, and what its pages show to operators."""
 
 _MIGRATE = "run `musubi migrate`"
-_START = "start PostgreSQL, and see that MUSUBI_POSTGRES names it and that no firewall stands between"
+_START = "start PostgreSQL, and see that {variable} names it and that no firewall stands between"
+_STILL_SILENT_SECONDS = 2
+"""So long we try once more to reach what has been silent for the time of an answer."""
 
 
 class Seen(NamedTuple):
@@ -46,31 +50,52 @@ class Seen(NamedTuple):
 
 async def examined(dsn: str, schema: str, clock: Clock, *, embedded: bool) -> Sequence[Finding]:
     """Look at the database of a service, or of identity."""
+    host, _ = _host_and_port(dsn)
+    if host and (trouble := await trouble_with_name(host)):
+        return [_failed(trouble, "put the right name into {variable}", schema), *not_looked_at(schema)]
     try:
-        if (host := urlsplit(dsn).hostname) and (trouble := await trouble_with_name(host)):
-            return [failed("database", trouble, "put the right name into MUSUBI_POSTGRES", of=schema)]
         connection = await asyncpg.connect(
             dsn, timeout=ANSWER_SECONDS, command_timeout=ANSWER_SECONDS, server_settings=server_settings(schema)
         )
     except (OSError, TimeoutError) as error:
-        return [await _away(error, dsn, schema, embedded=embedded)]
+        return [await _away(error, dsn, schema, embedded=embedded), *not_looked_at(schema)]
     except (ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        return [_refused(error, schema)]
+        return [_refused(error, schema), *not_looked_at(schema)]
     try:
         before = clock()
         seen = Seen(**await connection.fetchrow(_SQL, schema))
         found = [_database(seen, schema), doctor_clock.judged("PostgreSQL", seen.now, before, clock())]
         return [*found, await _tables(connection, seen, schema)]
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        return [failed("database", f"it went away: {_line(error)}", _START, of=schema)]
+        return [_failed(f"it went away: {_line(error)}", _START, schema), *not_looked_at(schema)]
     finally:
         connection.terminate()  # close() would wait for an answer
+
+
+def not_looked_at(schema: str) -> list[Finding]:
+    """What only the database could tell."""
+    why = "the database could not be asked"
+    return [left_out("migrations", why, of=schema), left_out("clock", why)]
+
+
+def _host_and_port(dsn: str) -> tuple[str, int]:
+    """The one machine that an address names; "" where it is a socket, or several of which any may answer."""
+    hosts = unquote(urlsplit(dsn).netloc.rpartition("@")[2])
+    if "," in hosts or hosts.startswith("/"):
+        return "", 0
+    place = urlsplit(f"//{hosts}")
+    return place.hostname or "", place.port or 5432
+
+
+def _failed(found: str, fix: str, schema: str) -> Finding:
+    """A failure of the database. `{variable}` in its fix stands for what says, or may say, where it is."""
+    return failed("database", found, fix.format(variable=places.database_variable(schema)), of=schema)
 
 
 def _database(seen: Seen, schema: str) -> Finding:
     where = f"PostgreSQL {seen.version.split()[0]}, database {seen.database}, role {seen.role}"
     if seen.standby:
-        return failed("database", f"{where}: a standby, which takes no changes", "name the primary in MUSUBI_POSTGRES", of=schema)
+        return _failed(f"{where}: a standby, which takes no changes", "name the primary in {variable}", schema)
     if seen.encoding != "UTF8":
         fix = f"make it anew with `createdb --encoding=UTF8 --template=template0 {seen.database}`"
         return failed("database", f"{where}: it stores text as {seen.encoding}, which has no Japanese", fix, of=schema)
@@ -117,32 +142,38 @@ async def _away(error: Exception, dsn: str, schema: str, *, embedded: bool) -> F
     if embedded:
         found = f"the embedded PostgreSQL does not answer ({_line(error)})"
         return failed("database", found, "stop Musubi with Ctrl-C and start it again", of=schema)
-    place = urlsplit(dsn)
-    address = f"{place.hostname}:{place.port or 5432}"
-    trouble = await trouble_with(address) if place.hostname else _line(error)
+    host, port = _host_and_port(dsn)
+    address = f"{host}:{port}"
+    try:
+        async with asyncio.timeout(_STILL_SILENT_SECONDS):
+            trouble = await trouble_with(address) if host else _line(error)
+    except TimeoutError:
+        trouble = f"{address} does not answer"
     if not trouble:  # it can be reached after all
         said = f"says nothing within {ANSWER_SECONDS} s" if isinstance(error, TimeoutError) else f"goes away: {_line(error)}"
         trouble = f"{address} takes the call and {said}"
-    return failed("database", trouble, _START, of=schema)
+    return _failed(trouble, _START, schema)
 
 
 _REFUSALS: Sequence[tuple[type[Exception], str]] = (
-    (asyncpg.InvalidPasswordError, "put the right password into MUSUBI_POSTGRES"),
+    (asyncpg.InvalidPasswordError, "put the right password into {variable}"),
     (
         asyncpg.InvalidAuthorizationSpecificationError,
-        "name a role in MUSUBI_POSTGRES that exists, and let it in from here in pg_hba.conf",
+        "name a role in {variable} that exists, and let it in from here in pg_hba.conf",
     ),
     (asyncpg.InvalidCatalogNameError, "make it with `createdb --encoding=UTF8`, then run `musubi migrate`"),
     (asyncpg.TooManyConnectionsError, "raise max_connections, or end what holds them"),
     (asyncpg.CannotConnectNowError, "wait until PostgreSQL has started"),
     (asyncpg.PostgresError, "see PostgreSQL's log"),
-    (Exception, "write MUSUBI_POSTGRES like postgresql://user@host/musubi"),
+    (Exception, "write {variable} like postgresql://user@host/musubi"),
 )
 
 
 def _refused(error: Exception, schema: str) -> Finding:
+    if isinstance(error, ValueError):  # what cannot be read is not repeated: it may be a piece of a password
+        return _failed("its address cannot be read", f"write {{variable}} like postgresql://user@host/musubi; {ESCAPES}", schema)
     fix = next(fix for kind, fix in _REFUSALS if isinstance(error, kind))
-    return failed("database", _line(error), fix, of=schema)
+    return _failed(_line(error), fix, schema)
 
 
 def _line(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """May the services do on this Kafka what the registry says they do? `musubi doctor` asks it of the broker.
 
 As a service's own user, or as nobody in particular, the broker says what we may do ourselves. As an administrator we compare
-what it says that each service's user may do.
+what it says that each service's user may do: all that it must, and nothing else.
 """
 
 # pyright: reportPrivateImportUsage=false
@@ -27,12 +27,21 @@ from common.kafka_login import KafkaLogin
 from musubi import roles, topic_rights
 from musubi.doctor_asking import answers, asked
 from musubi.doctor_findings import ANSWER_SECONDS, Finding, failed, left_out, well
+from musubi.doctor_topics import tool
 from musubi.topic_rights import Right
 
 Allowed = Mapping[str, Collection[AclOperation] | None]
 """What we may do with each topic or group that there is; None where we may not even see it."""
 
 _ALLOW = "run `musubi topics allow` as somebody who may change rights"
+_HARMLESS = (AclOperation.DESCRIBE, AclOperation.DESCRIBE_CONFIGS, AclOperation.IDEMPOTENT_WRITE)
+"""To look does no harm, and by the last nothing can be written that may not be written anyway."""
+_OPTIONS = {
+    ResourceType.TOPIC: "--topic",
+    ResourceType.GROUP: "--group",
+    ResourceType.TRANSACTIONAL_ID: "--transactional-id",
+    ResourceType.BROKER: "--cluster",
+}
 
 
 def is_administrator(login: KafkaLogin) -> bool:
@@ -75,18 +84,49 @@ def of_us(login: KafkaLogin, services: Collection[str], topics: Allowed, groups:
     return failed("rights", f"{_name(login)} may not {_in_words(lacking)}", fix)
 
 
-def of_services(login: KafkaLogin, services: Collection[str], bindings: Collection[AclBinding] | None) -> list[Finding]:
-    """Whether each service's user may do what it must."""
+def of_services(
+    login: KafkaLogin, services: Collection[str], bindings: Collection[AclBinding] | None, address: str
+) -> list[Finding]:
+    """Whether each service's user may do what it must, and no more."""
     if bindings is None:
         return [left_out("rights", f"{login.user} may not see who may do what; ask as a service, with --service")]
     found = []
     for service in services:
-        lacking = [right for right in topic_rights.wanted(services=[service]) if not _is_given(right, bindings)]
-        if lacking:
+        must = topic_rights.wanted(services=[service])
+        more = [binding for binding in bindings if _is_more(binding, service, must)]
+        if lacking := [right for right in must if not _is_given(right, bindings)]:
             found.append(failed("rights", f"Kafka's user {service} may not {_in_words(lacking)}", _ALLOW, of=service))
-        else:
-            found.append(well("rights", "Kafka's user of this name may do what the service must", of=service))
+        elif not more:
+            found.append(well("rights", "Kafka's user of this name may do what the service must, and no more", of=service))
+        found += [_surplus(binding, service, address) for binding in more]
     return found
+
+
+def _is_more(binding: AclBinding, service: str, must: Collection[Right]) -> bool:
+    """Whether it gives the service's user what the service has no need of."""
+    exact = binding.resource_pattern_type is ResourcePatternType.LITERAL
+    return (
+        binding.principal == f"User:{service}"
+        and binding.permission_type is AclPermissionType.ALLOW
+        and binding.operation not in _HARMLESS
+        and binding.restype in _OPTIONS
+        and not (exact and (service, binding.operation, binding.restype, binding.name) in must)
+    )
+
+
+def _surplus(binding: AclBinding, service: str, address: str) -> Finding:
+    prefixed = binding.resource_pattern_type is ResourcePatternType.PREFIXED
+    kind, may = ResourceType(binding.restype), AclOperation(binding.operation)
+    what = _OPTIONS[kind] + ("" if kind is ResourceType.BROKER else f" '{binding.name}'")
+    operation = may.name.title().replace("_", "")
+    command = f"{tool('acls', address)} --remove --allow-principal User:{service} --operation {operation} {what}"
+    if prefixed:
+        command += " --resource-pattern-type prefixed"
+    if binding.host != "*":
+        command += f" --allow-host {binding.host}"
+    name = f"{binding.name}{'…' if prefixed else ''}"
+    told = f"Kafka's user {service} may also {operation} on {kind.name.lower()} {name}, of which its service has no need"
+    return failed("rights", told, f"run `{command}`", of=service)
 
 
 def _is_given(right: Right, bindings: Iterable[AclBinding]) -> bool:

@@ -39,7 +39,7 @@ def _of_metadata(topics: Mapping[str, Topic], seen: Mapping[str, Any], to_make: 
     there = {name: seen[name].partitions.values() for name in topics if name in seen}
     for name, parts in there.items():
         if len(parts) < topics[name].partitions:
-            more = f"{_tool('topics', address)} --alter --topic {name} --partitions {topics[name].partitions}"
+            more = f"{tool('topics', address)} --alter --topic {name} --partitions {topics[name].partitions}"
             told = f"{name} has not the {topics[name].partitions} partitions that the registry says, but {len(parts)}"
             found.append(failed("topics", told, f"stop the services and run `{more}`"))
     if led := [name for name, parts in there.items() if any(part.leader < 0 for part in parts)]:
@@ -59,7 +59,7 @@ def _of_settings(topics: Mapping[str, Topic], settings: Mapping[str, Mapping[str
         if wrong:
             told = ", ".join(f"{key} {theirs.get(key)} where its contract says {value}" for key, value in wrong.items())
             change = ",".join(f"{key}={value}" for key, value in wrong.items())
-            fix = f"run `{_tool('configs', address)} --alter --topic {name} --add-config {change}`"
+            fix = f"run `{tool('configs', address)} --alter --topic {name} --add-config {change}`"
             found.append(failed("topics", f"{name} has {told}", fix))
     return found
 
@@ -72,5 +72,6 @@ def _kept(key: str, ours: str, theirs: str) -> bool:
     return theirs == "-1" or (theirs.isdecimal() and int(theirs) >= int(ours))
 
 
-def _tool(what: str, address: str) -> str:
+def tool(what: str, address: str) -> str:
+    """How one of Kafka's own commands is called for this broker."""
     return f"kafka-{what}.sh --bootstrap-server {address}"

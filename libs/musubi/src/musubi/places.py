@@ -1,4 +1,4 @@
-"""Where the databases and the broker are: where the environment says, else those of the Musubi that runs in the folder."""
+"""Where databases, broker and services are: where the environment says, else those of the Musubi that runs in the folder."""
 
 import getpass
 import os
@@ -11,6 +11,7 @@ import asyncpg
 
 from common.errors import TryAgain
 from common.postgres import Database
+from common.settings import ESCAPES, names_a_database
 from musubi import roles, run_file
 from musubi.advice import CannotGoOn
 
@@ -33,8 +34,28 @@ def databases(folder: Path) -> Mapping[str, str]:
 
 def database_said(schema: str) -> str:
     """Where the environment says that a schema is: `MUSUBI_POSTGRES_NEEDS` and so on, each with a role of its own, else
-    `MUSUBI_POSTGRES`; empty where it says nothing."""
-    return os.environ.get(f"MUSUBI_POSTGRES_{schema.upper()}") or os.environ.get("MUSUBI_POSTGRES", "")
+    `MUSUBI_POSTGRES`; empty where it says nothing. Raises `CannotGoOn` where it cannot be read."""
+    variable = database_variable(schema)
+    said = os.environ.get(variable, "")
+    if said and not names_a_database(said):
+        raise CannotGoOn(f"{variable} cannot be read as an address. Write it anew: {ESCAPES}.")
+    return said
+
+
+def database_variable(schema: str) -> str:
+    """The variable that says where a schema is; where none does, the one that may for all."""
+    own = f"MUSUBI_POSTGRES_{schema.upper()}"
+    return own if os.environ.get(own) else "MUSUBI_POSTGRES"
+
+
+def service_said(service: str) -> str:
+    """Where the environment says that a service itself answers, not a proxy before it, such as http://needs:8000; else empty."""
+    return os.environ.get(service_variable(service), "").rstrip("/")
+
+
+def service_variable(service: str) -> str:
+    """The variable that says so."""
+    return f"MUSUBI_URL_{service.upper()}"
 
 
 def kafka(folder: Path) -> Kafka:
@@ -71,11 +92,12 @@ async def opened(dsn: str, service: str) -> AsyncIterator[Database]:
 async def using(database: Database) -> AsyncIterator[Database]:
     """Open this database while the block runs. Raises `CannotGoOn` where it does not answer or lacks its tables."""
     service = database.schema
+    variable = database_variable(service)
     try:
         await database.open()
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CannotGoOn(
-            f"The database of {service} does not answer ({_first_line(error)}). Is PostgreSQL running and MUSUBI_POSTGRES right?"
+            f"The database of {service} does not answer ({_first_line(error)}). Is PostgreSQL running and {variable} right?"
         ) from error
     try:
         yield database
@@ -83,7 +105,7 @@ async def using(database: Database) -> AsyncIterator[Database]:
         raise CannotGoOn(f"The tables of {service} are not up to date ({_first_line(error)}). Run `musubi migrate`.") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise CannotGoOn(
-            f"The role of MUSUBI_POSTGRES may not do this in {service} ({_first_line(error)}). Use the service's own."
+            f"The role of {variable} may not do this in {service} ({_first_line(error)}). Use the service's own."
         ) from error
     except TryAgain as error:
         raise CannotGoOn(f"The database of {service} went away. What was under way is undone; run it again.") from error
