@@ -41,6 +41,8 @@ class IdentityProvider:
         self.people: dict[str, dict[str, object]] = {}
         self.replace: Replace | None = None
         """What becomes of the ID token in the next answers."""
+        self.away = False
+        """Whether it answers that it cannot."""
         self.tokens: list[str] = []
         """Every ID token that was asked for, as it was made."""
         self._challenge = ""
@@ -69,15 +71,17 @@ class IdentityProvider:
         self._app.debug = False
 
     def serve(self) -> None:
-        """Until `stop_answering`."""
+        """Until `stop`."""
         self._server.serve_forever(poll_interval=0.02)
 
-    def stop_answering(self) -> None:
+    def stop(self) -> None:
         """Nobody listens any more."""
         self._server.shutdown()
         self._server.server_close()
 
     def _answer(self, environ: Any, start_response: Any) -> Any:
+        if self.away:
+            return Response("Later.", 503)(environ, start_response)
         if environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"] == "/oauth2/authorize":
             asked = parse_qs(environ["QUERY_STRING"])
             self._challenge = asked["code_challenge"][0]
@@ -116,7 +120,7 @@ def running() -> Iterator[IdentityProvider]:
     try:
         yield provider
     finally:
-        provider.stop_answering()
+        provider.stop()
         thread.join()
 
 
