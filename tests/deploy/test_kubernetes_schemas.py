@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.conftest import missing
-from tests.deploy import kubernetes_tools
+from tests.deploy import kubernetes_tools, manifests
+from tests.deploy.conftest import needing_programs
 from tests.deploy.kubernetes_tools import VERSIONS
 from tests.deploy.manifests import Overlay
 
@@ -18,29 +18,24 @@ NOT_ASKED_TO_TRY = {"container-image-pull-policy": "images that one has just bui
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_object_has_only_fields_that_this_version_knows(overlay: Overlay, version: str) -> None:
-    kinds = {_schema_name(thing["apiVersion"], thing["kind"]) for thing in overlay.objects}
-    try:
-        folder = kubernetes_tools.schemas(version, kinds)
-        program = kubernetes_tools.program("kubeconform")
-    except kubernetes_tools.Lacking as what:
-        missing("kubernetes", str(what), kubernetes_tools.HOW_TO_ADD)
-        raise
-    place = f"{folder}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
-    command = (program, "-strict", "-summary", "-kubernetes-version", version, "-schema-location", place)
-    said = kubernetes_tools.run(*command, "-skip", ",".join(NO_SCHEMA), input=overlay.text).stdout
-    valid = sum(thing["kind"] not in NO_SCHEMA for thing in overlay.objects)
-    assert f"Valid: {valid}, Invalid: 0, Errors: 0" in said, said
+    with needing_programs():
+        said = kubernetes_tools.compare(overlay.text, version)
+        without = [thing["kind"] for thing in overlay.objects if thing["kind"] in NO_SCHEMA]
+        assert len([line for line in said if line.startswith("WARN")]) == len(without)
+        assert [line for line in said if not line.startswith(("INFO", "WARN"))] == []
+        assert len(said) == len(overlay.objects)
+
+
+def test_a_field_that_nobody_knows_is_found_however_deep_it_stands() -> None:
+    with needing_programs():
+        right = manifests.overlay("production").text
+        wrong = right.replace("terminationGracePeriodSeconds: 40", "terminationGraceSeconds: 40", 1)
+        assert wrong != right
+        (line,) = (line for line in kubernetes_tools.compare(wrong, VERSIONS[-1]) if line.startswith("ERROR"))
+        assert "deployment/catalog" in line and "terminationGraceSeconds" in line
 
 
 def test_kube_score_finds_nothing_critical_and_warns_of_nothing(overlay: Overlay) -> None:
     ignored = NOT_ASKED | (NOT_ASKED_TO_TRY if overlay.name == "local" else {})
-    options = [word for name in ignored for word in ("--ignore-test", name)]
-    kubernetes_tools.run(
-        kubernetes_tools.program("kube-score"), "score", "--exit-one-on-warning", *options, "-", input=overlay.text
-    )
-
-
-def _schema_name(version: str, kind: str) -> str:
-    """As the files of the schemas are called: `deployment-apps-v1`, `ingress-networking-v1`, `service-v1`."""
-    group, _, number = version.rpartition("/")
-    return "-".join(part for part in (kind.lower(), group.split(".")[0], number) if part)
+    with needing_programs():
+        kubernetes_tools.score(overlay.text, list(ignored))
