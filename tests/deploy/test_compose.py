@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from common.serving import PORT
+from musubi import places
 from musubi.dispatcher import service_for
 from tests.deploy import product
 from tests.deploy.manifests import ROOT, names_one_release
@@ -61,6 +62,8 @@ def test_each_process_is_told_of_settings_that_it_knows_and_of_all_that_it_needs
     for name in COMMANDS:
         told = SERVICES[name]["environment"] | SECURED.get(name, {}).get("environment", {})
         assert told.keys() <= product.variables_of_the_command(), name
+    asked = {name: SERVICES["musubi"]["environment"][places.service_variable(name)] for name in product.SERVICES}
+    assert asked == {name: f"http://{name}:{PORT}" for name in product.SERVICES}
     assert SERVICES["migrations"]["environment"].keys() == {f"MUSUBI_POSTGRES_{schema.upper()}" for schema in product.SCHEMAS}
     passwords = {f"MUSUBI_KAFKA_PASSWORD_{name.upper()}" for name in product.SERVICES}
     assert passwords <= SECURED["topics"]["environment"].keys()
