@@ -176,6 +176,7 @@ def test_each_process_may_reach_what_its_settings_name(overlay: Overlay) -> None
             wanted.add(int(told["MUSUBI_SMTP_PORT"]))
         if "MUSUBI_OTLP_ENDPOINT" in told and _ours(made, "service"):
             wanted.add(int(told["MUSUBI_OTLP_ENDPOINT"].rpartition(":")[2]))
+        wanted |= {urlsplit(value).port for name, value in told.items() if name.startswith("MUSUBI_URL_")}
         if issuer := told.get("MUSUBI_OIDC_ISSUER"):
             wanted.add(urlsplit(told.get("MUSUBI_OIDC_INTERNAL") or issuer).port or 443)
         open_ = {
@@ -270,6 +271,8 @@ def test_operators_find_a_desk_at_which_the_command_knows_all_that_it_looks_afte
     told = overlay.environment(made)
     databases = {f"MUSUBI_POSTGRES_{schema.upper()}" for schema in product.SCHEMAS}
     assert told.keys() >= databases | {"MUSUBI_KAFKA", "MUSUBI_SMTP_HOST"}
+    for name in product.SERVICES:
+        assert told[f"MUSUBI_URL_{name.upper()}"] == f"http://{name}:{PORT}"
     for way in ("create job desk --from=cronjob/musubi", "exec -it job/desk -- python -m musubi "):
         assert way in GUIDE, way
 

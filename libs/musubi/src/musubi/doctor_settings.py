@@ -10,7 +10,7 @@ from musubi.doctor_findings import Finding, failed, well
 from notify.settings import NotifySettings
 
 PREFIX = "MUSUBI_"
-_FOR_COMMANDS = ("FOLDER", "KEY", "URL")
+_FOR_COMMANDS = ("FOLDER", "KEY", "OPERATOR", "URL")
 _SIMILAR = 0.75
 
 

@@ -118,7 +118,10 @@ def _first_line(error: BaseException) -> str:
 
 
 def actor() -> str:
-    """Who acts: the operating system's user, as the audit names it."""
+    """Who acts, as the audit names it: whom MUSUBI_OPERATOR names, else the operating system's user. In a container that is the
+    same for everybody."""
+    if named := os.environ.get("MUSUBI_OPERATOR", "").strip():
+        return f"{named} (command line)"
     try:
         return f"{getpass.getuser()} (command line)"
     except (OSError, KeyError):  # a user without a name, as in some containers
