@@ -1,8 +1,9 @@
 """How old the oldest thing is that waits, also where the reader stands still or there is none. Real PostgreSQL."""
 
+import ctypes
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
@@ -126,6 +127,34 @@ async def test_only_what_is_not_dealt_with_counts_however_old_the_rest_is(postgr
         age = await look.unprocessed()
         assert age is not None
         assert age >= 3600
+
+
+async def test_where_the_broker_was_too_slow_to_say_since_when_it_is_asked_again(postgres: str, kafka: Broker, name: str) -> None:
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    async with looking(postgres, kafka, name) as look:
+        producer = AIOKafkaProducer(bootstrap_servers=kafka.address)
+        await producer.start()
+        await producer.send_and_wait(RATES, b"{}", partition=0, timestamp_ms=int(an_hour_ago.timestamp() * 1000))
+        await producer.stop()
+        with _refusing_to_fetch(kafka):
+            guess = await look.unprocessed()
+        assert guess is not None
+        assert guess < 100
+        age = await look.unprocessed()
+        assert age is not None
+        assert 3600 <= age < 3700
+
+
+@contextmanager
+def _refusing_to_fetch(kafka: Broker) -> Iterator[None]:
+    """While the block runs, this embedded broker says to every fetch that somebody else leads the partition."""
+    assert kafka.embedded
+    library, cluster = kafka.embedded._library, ctypes.c_void_p(kafka.embedded._cluster)
+    fetch, often, not_leader = ctypes.c_int16(1), 1000, 6
+    errors = (ctypes.c_int * often)(*[not_leader] * often)
+    library.rd_kafka_mock_push_request_errors_array(cluster, fetch, ctypes.c_size_t(often), errors)
+    yield
+    library.rd_kafka_mock_clear_request_errors(cluster, fetch)
 
 
 async def test_the_outbox_grows_old_while_nobody_sends(postgres: str, kafka: Broker) -> None:

@@ -33,6 +33,8 @@ GRACE_SECONDS = 0.5
 MISSED_LOOKS = 6
 """After so many looks in a row that failed, what was seen last is not told any more."""
 _LONGEST_LOOK_SECONDS = 20.0
+_ASKED_AGAIN = 3
+"""Each costs a second where the broker is as slow as before."""
 _REASONS = ("poison", "gap", "behind", "fetched", "dead")
 _QUARANTINE = "quarantine"
 _NONE = Held(0, 0.0)
@@ -47,6 +49,15 @@ class Age(NamedTuple):
     metric: str
     meaning: str
     question: Question
+
+
+class _Head(NamedTuple):
+    """The first record of a partition that the group has not dealt with: where, since when, and whether that is a guess."""
+
+    incarnation: str
+    offset: int
+    written: float
+    guessed: bool
 
 
 @dataclass
@@ -87,7 +98,7 @@ class Freshness(Collector):
         self._ages: dict[str, float] = {}
         self._held: Mapping[str, Held] = {}
         self._unprocessed: Mapping[str, float] = {}
-        self._heads: dict[Partition, tuple[str, int, float]] = {}
+        self._heads: dict[Partition, _Head] = {}
         registry.register(self)
 
     def watch(self, age: Age) -> None:
@@ -129,21 +140,25 @@ class Freshness(Collector):
             behind = {part: next_.get(part, 0) for part, end in ends.items() if next_.get(part, 0) < end}
             await self._look_at_heads(incarnation, behind)
         now, oldest = time.time(), dict.fromkeys(topics, 0.0)
-        for part, (_, _, written) in self._heads.items():
-            oldest[part.topic] = max(oldest[part.topic], now - written)
+        for part, head in self._heads.items():
+            oldest[part.topic] = max(oldest[part.topic], now - head.written)
         self._unprocessed = oldest
         self._looks["log"].succeeded()
         return False
 
     async def _look_at_heads(self, incarnation: str, behind: Mapping[Partition, int]) -> None:
-        """Since when each first unread record lies there; what was seen at an earlier look is not asked again."""
+        """Since when each first unread record lies there. What the broker said at an earlier look is not asked again; where it
+        was too slow to say, that is told since we saw it, and asked again, a few at each look."""
         known = {part: head for part, head in self._heads.items() if head[:2] == (incarnation, behind.get(part))}
-        unknown = {part: offset for part, offset in behind.items() if part not in known}
-        if unknown:
+        guessed = [part for part, head in known.items() if head.guessed]
+        asked = {part: offset for part, offset in behind.items() if part not in known or part in guessed[:_ASKED_AGAIN]}
+        if asked:
             async with kafka_log.opened(self._broker.bootstrap, self._broker.login) as log:
-                written = await log.written_at(unknown)
-            now = time.time()  # of one that does not say, since we saw it
-            known |= {part: (incarnation, offset, written.get(part, now)) for part, offset in unknown.items()}
+                written = await log.written_at(asked)
+            now = time.time()
+            for part, offset in asked.items():  # to the end, so that the other guesses have their turn at the next look
+                guess = known.pop(part).written if part in known else now
+                known[part] = _Head(incarnation, offset, written.get(part, guess), part not in written)
         self._heads = known
 
     # telling ---------------------------------------------------------------------------------------------------------
