@@ -1,6 +1,7 @@
 """On a Musubi that runs elsewhere, an operator gives a partner's system a key, and takes it away."""
 
 import asyncio
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -27,6 +28,30 @@ async def test_a_partners_key_is_good_until_it_is_revoked(
         assert (await answer()).status_code not in (401, 403)
         assert await asyncio.to_thread(cli.main, ["partner", "revoke", key]) == 0
         assert (await answer()).status_code in (401, 403)
+        assert await asyncio.to_thread(cli.main, ["partner", "revoke", "nonsense"]) == 1
+        assert "There is no such key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["partner", "add", "city-of-hue"], ["partner", "revoke", "mk_x"], ["up", "--port=0"]])
+def test_a_database_that_is_away_is_said_in_a_line(
+    command: list[str], free_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MUSUBI_FOLDER", str(tmp_path))
+    monkeypatch.setenv("MUSUBI_POSTGRES", f"postgresql://127.0.0.1:{free_port}/musubi")
+    assert cli.main(command) == 1
+    assert "The database of identity does not answer" in capsys.readouterr().err
+
+
+async def test_a_database_of_another_version_is_said_in_a_line(
+    postgres: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MUSUBI_POSTGRES", postgres)
+    assert await asyncio.to_thread(cli.main, ["migrate", "identity"]) == 0
+    connection = await asyncpg.connect(postgres)
+    await connection.execute("update identity.migration set checksum = 'of another release'")
+    await connection.close()
+    assert await asyncio.to_thread(cli.main, ["migrate", "identity"]) == 1
+    assert "The database of identity belongs to another version of Musubi" in capsys.readouterr().err
 
 
 def test_an_id_that_is_none_is_refused_in_words(capsys: pytest.CaptureFixture[str]) -> None:

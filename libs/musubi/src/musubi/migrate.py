@@ -8,6 +8,7 @@ from common import migrate
 from common.access import identity
 from musubi import places, roles
 from musubi.advice import CannotGoOn
+from musubi.database_words import in_words
 
 
 def run(services: Sequence[str]) -> int:
@@ -24,7 +25,8 @@ def run(services: Sequence[str]) -> int:
 
 async def _apply(addresses: Mapping[str, str]) -> None:
     for schema, dsn in addresses.items():
-        applied = await migrate.apply(dsn, schema, folders(schema))
+        with in_words(schema):
+            applied = await migrate.apply(dsn, schema, folders(schema))
         print(f"{schema}: {', '.join(applied) or 'up to date'}")
 
 

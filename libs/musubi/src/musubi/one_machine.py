@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TextIO
 import uvicorn
 from fastapi import FastAPI
 
+from common import service
 from common.access import identity
 from common.clock import utc_now
 from common.garbage import collect_seldom
@@ -27,6 +28,7 @@ from common.settings import KafkaSettings, Settings
 from common.telemetry import Telemetry
 from musubi import embedded_postgres, roles, run_file, topics
 from musubi.advice import CannotGoOn
+from musubi.database_words import in_words
 from musubi.dispatcher import OneOrigin
 from musubi.embedded_kafka import EmbeddedBroker
 from musubi.lifespans import side_by_side
@@ -101,6 +103,8 @@ async def running(folder: Path, port: int) -> AsyncIterator[OneMachine]:
         except ChangedMigration as error:
             advice = f"The data in {folder} belongs to another version of Musubi ({error}). Use another folder: --folder FOLDER."
             raise CannotStart(advice) from error
+        except service.CannotStart as error:
+            raise CannotStart(str(error)) from error
         serving = await stack.enter_async_context(_serving(OneOrigin(apps), listener))
         run_file.write(folder, Running(address, os.getpid(), kafka.incarnation, key, databases.by_name, kafka.address))
         stack.callback(run_file.remove, folder)
@@ -114,7 +118,8 @@ async def _databases(folder: Path) -> AsyncIterator[Databases]:
     given = os.environ.get("MUSUBI_POSTGRES")
     if given:
         databases = Databases(dict.fromkeys((*roles.SERVICES, roles.IDENTITY), given), None)
-        await identity.prepare(databases.identity)
+        with in_words(roles.IDENTITY):
+            await identity.prepare(databases.identity)
         yield databases
         return
     server = embedded_postgres.start(folder / "postgres")

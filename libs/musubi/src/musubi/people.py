@@ -5,11 +5,8 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
-
-import asyncpg
 
 from common.access import identity, people
 from common.access.permissions import Role
@@ -17,7 +14,7 @@ from common.clock import utc_now
 from common.vocabulary import pick
 from musubi import places
 from musubi.advice import CannotGoOn
-from musubi.partners import identity_address
+from musubi.partners import identity_address, writing_identity
 from musubi.sign_in_links import DESKS, OPERATOR, Somebody, somebody_in_each_role
 from musubi.tables import table
 from notify import store
@@ -120,32 +117,16 @@ async def _find(folder: Path, role: Role, wanted: str) -> Somebody:
 
 
 async def _invite(dsn: str, email: str, who: Somebody, names: Mapping[str, str]) -> bool:
-    async with _writing(dsn) as tx:
+    async with writing_identity(dsn) as tx:
         await identity.record_organisation(tx, who.organisation_id, who.kind, who.names, now=utc_now())
         return await people.invite(tx, email, who.organisation_id, who.role, names=names, language=who.language, now=utc_now())
 
 
 async def _everybody(dsn: str) -> list[people.Person]:
-    async with _writing(dsn) as tx:
+    async with writing_identity(dsn) as tx:
         return await people.everybody(tx)
 
 
 async def _remove(dsn: str, email: str) -> bool:
-    async with _writing(dsn) as tx:
+    async with writing_identity(dsn) as tx:
         return await people.remove(tx, email, now=utc_now())
-
-
-@asynccontextmanager
-async def _writing(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """`identity.writing`, with what can be mended said in words."""
-    try:
-        async with identity.writing(dsn) as tx:
-            yield tx
-    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError) as error:
-        raise CannotGoOn("The tables of identity are not up to date. Run `musubi migrate`.") from error
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise CannotGoOn("The role of MUSUBI_POSTGRES_IDENTITY may not do this. Use the owner of the schema identity.") from error
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-        raise CannotGoOn(
-            "The database of identity does not answer. Is PostgreSQL running and MUSUBI_POSTGRES_IDENTITY right?"
-        ) from error
