@@ -17,6 +17,7 @@ TARGET = Path(__file__).with_name("dashboard.json")
 SOURCE = {"type": "prometheus", "uid": "prometheus"}
 WIDTH = 24
 SPAN = "$__rate_interval"
+SERVICES = ("needs", "catalog", "matching", "notify")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,13 @@ def most(metric: str, *by: str) -> str:
 def per_second(counter: str, *by: str) -> str:
     """Of what each process counts for itself."""
     return f"sum by ({', '.join(by)}) (rate({counter}_total[{SPAN}]))"
+
+
+def of_each_service(query: str) -> str:
+    """Its sum by service, and 0 for one of which nobody tells anything: Prometheus forgets a process that is gone, and nothing is no
+    figure."""
+    zeros = (f'label_replace(vector(0), "job", "{name}", "", "")' for name in SERVICES)
+    return " or ".join((f"sum by (job) ({query})", *zeros))
 
 
 def quantiles(histogram: str) -> list[tuple[str, str]]:
@@ -143,11 +151,11 @@ ROWS = (
         (
             Panel(
                 "Services that answer", "How many processes of each; 0 is red.",
-                [("sum by (job) (up{job=~\"needs|catalog|matching|notify\"})", "{{job}}")], "none", 6, kind="stat",
+                [(of_each_service(f'up{{job=~"{"|".join(SERVICES)}"}}'), "{{job}}")], "none", 6, kind="stat",
             ),
             Panel(
                 "Who sends the outbox", "One process of each service; 0 means that nothing leaves.",
-                [(f"sum by (job) ({telemetry.RELAY_LEADING})", "{{job}}")], "none", 6, kind="stat",
+                [(of_each_service(telemetry.RELAY_LEADING), "{{job}}")], "none", 6, kind="stat",
             ),
             Panel(
                 "Batches in the outbox", "Not yet sent; looked at every 10 seconds.",

@@ -214,6 +214,29 @@ def test_alerts_go_off_when_they_should_and_not_before() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_service_of_which_nobody_tells_anything_is_shown_as_none(tmp_path: Path) -> None:
+    promtool = tool("promtool")
+    query = next(query for query in dashboard.queries() if "up{" in query)
+    answering = {"needs": 2, "matching": 1}
+    case = {
+        "input_series": [
+            {"series": f'up{{job="{job}", instance="{n}"}}', "values": "1x10"}
+            for job, number in answering.items()
+            for n in range(number)
+        ],
+        "promql_expr_test": [
+            {
+                "eval_time": "1m",
+                "expr": query,
+                "exp_samples": [{"labels": f'{{job="{job}"}}', "value": answering.get(job, 0)} for job in MAKERS],
+            }
+        ],
+    }
+    (tmp_path / "shown.yml").write_text(yaml.safe_dump({"evaluation_interval": "30s", "tests": [{"interval": "30s", **case}]}))
+    done = subprocess.run([promtool, "test", "rules", tmp_path / "shown.yml"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_alert_is_tried_and_says_what_to_do() -> None:
     cases = yaml.safe_load((FOLDER / "alerts_test.yml").read_text())["tests"]
     gone_off = {
