@@ -23,6 +23,7 @@ from common.kafka_login import KafkaLogin
 from musubi import doctor_rights, roles, topic_rights
 from musubi.doctor_findings import Finding
 from tests.conftest import kafka_of_its_own
+from tests.eventually import eventually
 from tests.kafka_server import KafkaServer
 from tests.musubi.doctors import told
 
@@ -84,12 +85,16 @@ async def test_what_a_service_may_not_do_on_kafka_is_named_until_it_may(
     assert [one.state for one in (*found["topics"], *found["rights"])] == ["well", "well"], found
     denied = acl(ResourceType.TOPIC, "needs.needs", AclOperation.WRITE, "needs", AclPermissionType.DENY)
     admin.create_acls([denied])[denied].result()
-    sick = [one for one in (await look("boss", boss["boss"]))["rights"] if one.state == "failed"]
-    assert [(one.of, one.found) for one in sick] == [("needs", "Kafka's user needs may not write needs.needs")]
+
+    async def sick() -> list[Finding]:  # what was given or denied reaches the broker a little later
+        return [one for one in (await look("boss", boss["boss"]))["rights"] if one.state == "failed"]
+
+    (found,) = await eventually(sick)
+    assert (found.of, found.found) == ("needs", "Kafka's user needs may not write needs.needs")
     more = acl(ResourceType.TOPIC, "needs.needs", AclOperation.WRITE, "catalog")
     admin.create_acls([more])[more].result()
-    sick = [one for one in (await look("boss", boss["boss"]))["rights"] if one.of == "catalog"]
-    assert [(one.state, "Write on topic needs.needs" in one.found) for one in sick] == [("failed", True)]
+    found = (await eventually(sick, lambda found: len(found) == 2))[1]
+    assert (found.of, "Write on topic needs.needs" in found.found) == ("catalog", True)
 
 
 EVERYTHING = ((ResourceType.BROKER, "kafka-cluster"), (ResourceType.TOPIC, "*"), (ResourceType.GROUP, "*"))
@@ -126,6 +131,7 @@ def test_a_right_that_a_service_has_no_need_of_is_named_with_the_command_that_ta
     of_other, of_wide, of_cluster = judged(other, wide, cluster)
     assert {one.state for one in (of_other, of_wide, of_cluster)} == {"failed"}
     assert "may also Write on topic catalog.offerings" in of_other.found
+    assert "may also AlterConfigs on the cluster" in of_cluster.found
     kafka_acls = "run `kafka-acls.sh --bootstrap-server kafka:9092 --remove --allow-principal User:needs"
     assert of_other.fix == f"{kafka_acls} --operation Write --topic 'catalog.offerings'`"
     assert of_wide.fix == f"{kafka_acls} --operation All --topic 'needs.' --resource-pattern-type prefixed --allow-host 10.0.0.1`"

@@ -117,15 +117,16 @@ def _is_more(binding: AclBinding, service: str, must: Collection[Right]) -> bool
 def _surplus(binding: AclBinding, service: str, address: str) -> Finding:
     prefixed = binding.resource_pattern_type is ResourcePatternType.PREFIXED
     kind, may = ResourceType(binding.restype), AclOperation(binding.operation)
-    what = _OPTIONS[kind] + ("" if kind is ResourceType.BROKER else f" '{binding.name}'")
+    cluster = kind is ResourceType.BROKER
+    what = _OPTIONS[kind] + ("" if cluster else f" '{binding.name}'")
     operation = may.name.title().replace("_", "")
     command = f"{tool('acls', address)} --remove --allow-principal User:{service} --operation {operation} {what}"
     if prefixed:
         command += " --resource-pattern-type prefixed"
     if binding.host != "*":
         command += f" --allow-host {binding.host}"
-    name = f"{binding.name}{'…' if prefixed else ''}"
-    told = f"Kafka's user {service} may also {operation} on {kind.name.lower()} {name}, of which its service has no need"
+    of_what = "the cluster" if cluster else f"{kind.name.lower()} {binding.name}{'…' if prefixed else ''}"
+    told = f"Kafka's user {service} may also {operation} on {of_what}, of which its service has no need"
     return failed("rights", told, f"run `{command}`", of=service)
 
 
