@@ -52,8 +52,8 @@ def per_second(counter: str, *by: str) -> str:
 
 
 def of_each_service(query: str) -> str:
-    """Its sum by service, and 0 for one of which nobody tells anything: Prometheus forgets a process that is gone, and nothing is no
-    figure."""
+    """Its sum by service, and 0 for one of which nobody tells anything: Prometheus forgets a process that is gone, and a diagram
+    shows no figure where there is none."""
     zeros = (f'label_replace(vector(0), "job", "{name}", "", "")' for name in SERVICES)
     return " or ".join((f"sum by (job) ({query})", *zeros))
 
