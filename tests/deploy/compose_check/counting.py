@@ -130,7 +130,7 @@ async def _notify(connection: Any, dsn: str, accepted: Mapping[str, str], findin
     findings.expect("notify: no recipient has two notifications of one match", not doubled, len(doubled))
     issued = await connection.fetchval("select count(*) from notify.notification")
     sent = await connection.fetchrow(
-        "select count(*) as n, count(distinct key) as keys from notify.outbox where topic = 'notify.notifications'"
+        "select count(*) as n, count(distinct key) as keys from notify.outbox where type = 'notification.issued.v1'"
     )
     findings.expect(
         f"notify: each of the {issued} notifications was announced once", tuple(sent) == (issued, issued), tuple(sent)

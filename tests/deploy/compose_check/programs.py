@@ -3,6 +3,7 @@
 All come through their registries' ordinary clients, which check sums, and lie in the user's cache for the next time.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -39,45 +40,53 @@ def maildev() -> Path:
 
 
 def collector() -> Path:
-    """The folder with the program `collector`. Raises `Lacking`."""
-    if not (FOLDER / "collector").exists():
+    """A folder with the program `collector`, of those parts. Raises `Lacking`."""
+    parts = PARTS.read_text()
+    folder = FOLDER / f"collector-{hashlib.sha256(parts.encode()).hexdigest()[:8]}"
+    if not (folder / "collector").exists():
         _needed("go")
-        work = FOLDER / "building-collector"
+        work = folder / "building"
         work.mkdir(parents=True, exist_ok=True)
         said(["go", "install", BUILDER], environment=_building(GOBIN=str(work)))
-        parts = work / "parts.yaml"
-        parts.write_text(PARTS.read_text().replace("output_path: built", f"output_path: {work / 'built'}"))
-        said([str(work / "builder"), f"--config={parts}"], within=1800, environment=_building())
-        (work / "built" / "otelcol").rename(FOLDER / "collector")
+        (work / "parts.yaml").write_text(parts.replace("output_path: built", f"output_path: {work / 'built'}"))
+        said([str(work / "builder"), f"--config={work / 'parts.yaml'}"], within=1800, environment=_building())
+        (work / "built" / "otelcol").rename(folder / "collector")
         shutil.rmtree(work)
-    return FOLDER
+    return folder
 
 
 def jaeger() -> Path:
-    """The folder with the program `jaeger`. Raises `Lacking`."""
+    """A folder with the program `jaeger`. Raises `Lacking`."""
     return _from_module("jaeger", *JAEGER)
 
 
 def dex() -> Path:
-    """The folder with the program `dex`. Raises `Lacking`."""
+    """A folder with the program `dex`. Raises `Lacking`."""
     return _from_module("dex", *DEX)
 
 
 def _from_module(name: str, module: str, version: str, package: str) -> Path:
     """Build a program inside its own module, as its makers do: `go install` refuses one that replaces modules."""
-    if not (FOLDER / name).exists():
+    folder = FOLDER / f"{name}-{version}"
+    if not (folder / name).exists():
         _needed("go")
         fetched = json.loads(said(["go", "mod", "download", "-json", f"{module}@{version}"]))
-        work = FOLDER / f"building-{name}"
+        work = folder / "building"
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(fetched["Dir"], work, copy_function=shutil.copyfile)
-        work.chmod(0o755)
-        built = str(FOLDER / f"{name}.new")
-        command = ["go", "-C", str(work), "build", "-trimpath", "-ldflags=-s -w", "-o", built, package]
+        for each in (work, *work.rglob("*/")):
+            each.chmod(0o755)  # Go keeps modules read-only
+        beside = json.loads(said(["go", "-C", str(work), "mod", "edit", "-json"]))["Replace"] or ()
+        for module_beside in (one["Old"]["Path"] for one in beside if one["New"]["Path"].startswith(".")):
+            # It lies in the repository beside it and is not in the module; Go fetches it as it was at the same commit.
+            said(["go", "-C", str(work), "mod", "edit", f"-dropreplace={module_beside}"])
+            said(["go", "-C", str(work), "get", f"{module_beside}@{version.rpartition('-')[2]}"])
+        built = str(folder / f"{name}.new")
+        command = ["go", "-C", str(work), "build", "-mod=mod", "-trimpath", "-ldflags=-s -w", "-o", built, package]
         said(command, within=1800, environment=_building())
-        Path(built).rename(FOLDER / name)
+        Path(built).rename(folder / name)
         shutil.rmtree(work)
-    return FOLDER
+    return folder
 
 
 def _building(**more: str) -> dict[str, str]:
