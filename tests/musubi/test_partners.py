@@ -32,7 +32,9 @@ async def test_a_partners_key_is_good_until_it_is_revoked(
         assert "There is no such key" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["migrate"], ["partner", "add", "city-of-hue"], ["partner", "revoke", "mk_x"], ["up", "--port=0"]])
+@pytest.mark.parametrize(
+    "command", [["migrate"], ["partner", "add", "city-of-hue"], ["partner", "revoke", "mk_x"], ["up", "--port=0"]]
+)
 def test_a_database_that_is_away_is_said_in_a_line(
     command: list[str], free_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,6 @@ import asyncpg
 
 from common.errors import TryAgain
 from common.migrate import ChangedMigration
-from musubi import places
 from musubi.advice import CannotGoOn
 
 _AWAY = (
@@ -24,12 +23,13 @@ _NO_TABLES = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg
 
 
 @contextmanager
-def in_words(schema: str) -> Iterator[None]:
+def in_words(schema: str, variable: str) -> Iterator[None]:
     """Whatever connects to the database of this schema, and works with it, while the block runs, raises `CannotGoOn` where
-    somebody can mend it."""
-    variable = places.database_variable(schema)
+    somebody can mend it. `variable` is the one that says where it is."""
     try:
         yield
+    except BrokenPipeError:  # whoever read our output has gone, as in `… | head`
+        raise
     except _AWAY as error:
         raise CannotGoOn(
             f"The database of {schema} does not answer ({_first_line(error)}). Is PostgreSQL running and {variable} right?"
@@ -43,6 +43,8 @@ def in_words(schema: str) -> Iterator[None]:
             f"The role of {variable} may not do this in {schema} ({_first_line(error)}). Use the role that owns the schema."
         ) from error
     except TryAgain as error:
+        if error.slug != "database-away":  # such as the broker
+            raise
         raise CannotGoOn(f"The database of {schema} went away. What was under way is undone; run it again.") from error
 
 

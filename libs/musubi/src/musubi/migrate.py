@@ -25,7 +25,7 @@ def run(services: Sequence[str]) -> int:
 
 async def _apply(addresses: Mapping[str, str]) -> None:
     for schema, dsn in addresses.items():
-        with in_words(schema):
+        with in_words(schema, places.database_variable(schema)):
             applied = await migrate.apply(dsn, schema, folders(schema))
         print(f"{schema}: {', '.join(applied) or 'up to date'}")
 

@@ -26,7 +26,7 @@ from common.migrate import ChangedMigration
 from common.serving import Server
 from common.settings import KafkaSettings, Settings
 from common.telemetry import Telemetry
-from musubi import embedded_postgres, roles, run_file, topics
+from musubi import embedded_postgres, places, roles, run_file, topics
 from musubi.advice import CannotGoOn
 from musubi.database_words import in_words
 from musubi.dispatcher import OneOrigin
@@ -118,7 +118,7 @@ async def _databases(folder: Path) -> AsyncIterator[Databases]:
     given = os.environ.get("MUSUBI_POSTGRES")
     if given:
         databases = Databases(dict.fromkeys((*roles.SERVICES, roles.IDENTITY), given), None)
-        with in_words(roles.IDENTITY):
+        with in_words(roles.IDENTITY, places.database_variable(roles.IDENTITY)):
             await identity.prepare(databases.identity)
         yield databases
         return

@@ -62,6 +62,6 @@ def identity_address(folder: Path) -> str:
 @asynccontextmanager
 async def writing_identity(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     """`identity.writing`, where what can be mended is said in words."""
-    with in_words(roles.IDENTITY):
+    with in_words(roles.IDENTITY, places.database_variable(roles.IDENTITY)):
         async with identity.writing(dsn) as tx:
             yield tx

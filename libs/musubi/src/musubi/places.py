@@ -7,13 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import asyncpg
-
-from common.errors import TryAgain
 from common.postgres import Database
 from common.settings import ESCAPES, names_a_database
 from musubi import roles, run_file
 from musubi.advice import CannotGoOn
+from musubi.database_words import in_words
 
 
 class Kafka(NamedTuple):
@@ -91,30 +89,12 @@ async def opened(dsn: str, service: str) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def using(database: Database) -> AsyncIterator[Database]:
     """Open this database while the block runs. Raises `CannotGoOn` where it does not answer or lacks its tables."""
-    service = database.schema
-    variable = database_variable(service)
-    try:
-        await database.open()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotGoOn(
-            f"The database of {service} does not answer ({_first_line(error)}). Is PostgreSQL running and {variable} right?"
-        ) from error
-    try:
-        yield database
-    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError) as error:
-        raise CannotGoOn(f"The tables of {service} are not up to date ({_first_line(error)}). Run `musubi migrate`.") from error
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise CannotGoOn(
-            f"The role of {variable} may not do this in {service} ({_first_line(error)}). Use the service's own."
-        ) from error
-    except TryAgain as error:
-        raise CannotGoOn(f"The database of {service} went away. What was under way is undone; run it again.") from error
-    finally:
-        await database.close()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    with in_words(database.schema, database_variable(database.schema)):
+        try:
+            await database.open()
+            yield database
+        finally:
+            await database.close()
 
 
 def actor() -> str:
