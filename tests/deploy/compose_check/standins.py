@@ -75,10 +75,8 @@ class Origin:
 
 def provide(engine: Engine, tags: Mapping[str, str], without: Collection[str]) -> list[Origin]:
     """See to it that each tag, by service, is an image of this engine, but for those that are to be left out."""
-    unreachable: dict[str, str] = {}
     left_out = [Origin(service, tags[service], "not to be had", "left out as wished") for service in without]
-    wanted = {service: tag for service, tag in tags.items() if service not in without}
-    return left_out + [_provided(engine, service, tag, unreachable) for service, tag in wanted.items()]
+    return left_out + [_provided(engine, service, tag) for service, tag in tags.items() if service not in without]
 
 
 def take_away(engine: Engine, origins: Sequence[Origin]) -> None:
@@ -88,24 +86,28 @@ def take_away(engine: Engine, origins: Sequence[Origin]) -> None:
             engine.docker("image", "rm", "--force", origin.tag)
 
 
-def _provided(engine: Engine, service: str, tag: str, unreachable: dict[str, str]) -> Origin:
-    label = _label_of(engine, tag)
-    if label == "":
+def _provided(engine: Engine, service: str, tag: str) -> Origin:
+    if _label_of(engine, tag) == "":
         return Origin(service, tag, "there", "the engine had it")
-    registry = tag.split("/")[0] if "." in tag.split("/")[0] else "docker.io"
-    if registry not in unreachable:
-        try:
-            engine.docker("pull", "--quiet", tag)
-            return Origin(service, tag, "pulled", "its makers' own")
-        except (RuntimeError, subprocess.TimeoutExpired) as why:
-            unreachable[registry] = str(why)
+    try:
+        engine.docker("pull", "--quiet", tag)
+        return Origin(service, tag, "pulled", "its makers' own")
+    except (RuntimeError, subprocess.TimeoutExpired) as why:
+        refused = _in_short(str(why))
     if service not in STAND_INS:
-        return Origin(service, tag, "not to be had", "it could not be pulled, and nothing here can stand in for it")
+        return Origin(service, tag, "not to be had", f"{refused}, and nothing here can stand in for it")
     try:
         print(f"Building what stands in for {tag}…", flush=True)
-        return Origin(service, tag, "stand-in", _built(engine, service, tag))
+        return Origin(service, tag, "stand-in", f"{_built(engine, service, tag)} ({refused})")
     except Lacking as why:
-        return Origin(service, tag, "not to be had", f"it could not be pulled, and for a stand-in {why}")
+        return Origin(service, tag, "not to be had", f"{refused}, and for a stand-in {why}")
+
+
+def _in_short(why: str) -> str:
+    """Why an image was not pulled: that nobody answered, without this machine's addresses, or what the registry said of it."""
+    if any(sign in why for sign in ("no such host", "timeout", "timed out", "refused", "unreachable")):
+        return "its registry could not be reached"
+    return f"the registry did not give it: {why.strip().splitlines()[-1]}"
 
 
 def _label_of(engine: Engine, tag: str) -> str | None:
