@@ -96,6 +96,7 @@ def test_our_own_containers_may_write_nowhere_and_are_the_user_of_the_image() ->
 def test_what_others_made_may_do_no_more_than_it_must() -> None:
     for name, service in SERVICES.items():
         assert service["cap_drop"] == ["ALL"] and service["security_opt"] == ["no-new-privileges:true"], name
+        assert not service.keys() & {"privileged", "devices", "pid", "network_mode", "userns_mode"}, name
         assert service.get("read_only", False) != (name in WRITES_TO_ITS_ROOT), name
     assert {name for name, service in SERVICES.items() if "cap_add" in service} == {"postgres"}
 
