@@ -1,6 +1,7 @@
 """The one-machine mode as a user meets it: the installed command, in its own process and folder."""
 
 import json
+import logging
 import os
 import socket
 import stat
@@ -13,7 +14,7 @@ import httpx
 import pytest
 
 from common.clock import rfc3339, utc_now
-from musubi import run_file
+from musubi import one_machine, run_file
 from tests.brokers import Broker
 from tests.musubi.machine import MUSUBI, Process
 
@@ -166,7 +167,8 @@ def test_more_than_a_request_holds_is_sent_in_several(machine: Process) -> None:
 def test_only_this_machine_and_only_the_owner_can_reach_it(machine: Process) -> None:
     port = int(machine.running.address.rpartition(":")[2])
     assert stat.S_IMODE((machine.folder / run_file.FILE).stat().st_mode) == 0o600
-    assert stat.S_IMODE((machine.folder / "postgres").stat().st_mode) == 0o700
+    for name, mode in {"postgres": 0o700, "mails": 0o700, "musubi.log": 0o600}.items():
+        assert stat.S_IMODE((machine.folder / name).stat().st_mode) == mode
     listening = {
         line.split()[1]
         for path in ("/proc/net/tcp", "/proc/net/tcp6")
@@ -176,6 +178,16 @@ def test_only_this_machine_and_only_the_owner_can_reach_it(machine: Process) -> 
     assert listening == {f"0100007F:{port:04X}"}
     foreign = httpx.get(machine.running.address, headers={"Host": "musubi.attacker.example"}, trust_env=False)
     assert foreign.status_code == 403
+
+
+def test_what_libraries_warn_of_stands_in_the_log_as_json_too(tmp_path: Path) -> None:
+    (tmp_path / "musubi.log").touch(mode=0o644)
+    with one_machine._log_file(tmp_path):
+        logging.getLogger("aiokafka").warning("Unable to connect to %s", "127.0.0.1:1")
+    log = tmp_path / "musubi.log"
+    (line,) = map(json.loads, log.read_text().splitlines())
+    assert (line["level"], line["message"], line["service"]) == ("WARNING", "Unable to connect to 127.0.0.1:1", "musubi")
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
 def test_status_and_new_links_come_from_the_running_one(machine: Process) -> None:

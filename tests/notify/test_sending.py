@@ -1,6 +1,7 @@
 """Mails against a real mail server and into a folder: taken, later, never, only in the inbox; always the same Message-ID."""
 
 import asyncio
+import stat
 from email import message_from_bytes, policy
 from pathlib import Path
 
@@ -123,6 +124,7 @@ async def test_without_a_mail_server_each_mail_is_a_file_that_a_mail_program_ope
     await world.send_mails()
     written = sorted((tmp_path / "mails").iterdir())
     assert [path.suffix for path in written] == [".eml"] * 3
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (written[0].parent, *written)} == {0o700, 0o600}
     subjects = {message_from_bytes(path.read_bytes(), policy=policy.default)["Subject"] for path in written}
     assert "[Musubi] Hai Phong, 3,600 LED street lights: 88 of 100 points (by 27 Nov 2026)" in subjects
     assert {state for state, _ in (await states(world)).values()} == {"in_folder"}

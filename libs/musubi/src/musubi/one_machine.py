@@ -176,7 +176,7 @@ def _applications(databases: Databases, kafka: Kafka, address: str, folder: Path
             "identity_postgres": databases.identity,
             "migrate": True,
         }
-        settings = NotifySettings(**said, mail_folder=folder / "mails") if name == "notify" else Settings(**said)
+        settings = NotifySettings(**said, mail_folder=_mail_folder(folder)) if name == "notify" else Settings(**said)
         telemetry = Telemetry.of(name, settings, log_to=log)
         apps[name] = importlib.import_module(f"{name}.app").create_app(settings, telemetry=telemetry)
     return apps
@@ -214,16 +214,29 @@ def _listening(port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _log_file(folder: Path) -> Iterator[TextIO]:
-    """The services' JSON lines, and what libraries warn of, go to a file; the terminal is for people."""
+    """The services' lines of JSON, and in the same form what libraries warn of, go to a file that its owner alone can read; the
+    terminal is for people."""
     path = folder / "musubi.log"
+    path.touch(mode=0o600)
+    path.chmod(0o600)  # also where another version made it
     with path.open("a", encoding="utf-8") as log:
-        handler = logging.StreamHandler(log)
-        handler.setLevel(logging.WARNING)
+        handlers = Telemetry("musubi", log_to=log).log.handlers
         root = logging.getLogger()
-        root.addHandler(handler)
+        for handler in handlers:
+            handler.setLevel(logging.WARNING)
+            root.addHandler(handler)
         try:
             yield log
         finally:
-            root.removeHandler(handler)
+            for handler in handlers:
+                root.removeHandler(handler)
             with contextlib.suppress(ValueError):
                 log.flush()
+
+
+def _mail_folder(folder: Path) -> Path:
+    """Where mails go that only their owner can read, also where another version made it."""
+    mails = folder / "mails"
+    mails.mkdir(mode=0o700, exist_ok=True)
+    mails.chmod(0o700)
+    return mails
