@@ -1,12 +1,14 @@
 """The command answers quickly, and what a user can mend is said in a line."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
-from musubi import cli
+from musubi import cli, topics
 
 SLOW_TO_IMPORT = ("pydantic", "fastapi", "aiokafka", "asyncpg", "confluent_kafka", "httpx", "rich", "uvicorn", "notify")
 
@@ -77,3 +79,26 @@ def test_examples_that_are_not_there_are_named_with_the_option(tmp_path: Path) -
     done = musubi("demo", "--once", "--examples", str(tmp_path), folder=tmp_path)
     assert done.returncode == 1
     assert "--examples FOLDER" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_command_whose_output_nobody_reads_any_more_ends_as_a_shell_says_of_a_broken_pipe(tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)  # as `musubi … | head` has it once head has seen enough
+    command = [str(Path(sys.executable).with_name("musubi")), "status"]
+    try:
+        done = subprocess.run(command, cwd=tmp_path, stdout=write_end, stderr=subprocess.PIPE, timeout=60, check=False)
+    finally:
+        os.close(write_end)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (KafkaError._TIMED_OUT, "The broker at kafka:9092 does not answer, or not to us. `musubi doctor` says more."),
+        (KafkaError.POLICY_VIOLATION, "The broker at kafka:9092 refuses: topic needs.needs: Too many partitions"),
+    ],
+)
+def test_what_a_broker_does_not_do_is_said_without_a_librarys_words_where_it_only_does_not_answer(code: int, words: str) -> None:
+    error = KafkaException(KafkaError(code, "Too many partitions"))
+    assert cli._for_the_user(topics.trouble("kafka:9092", error, "topic needs.needs: ")) == words

@@ -18,26 +18,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code. What a user can mend is said in one line, without a traceback."""
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
+        code = options.command(options)
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:  # `musubi publish … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 141  # as a shell says of whom SIGPIPE ended: 1 means something else
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if not _is_for_the_user(error):
+        words = _for_the_user(error)
+        if words is None:
             raise
-        print(f"musubi: {error}", file=sys.stderr)
+        print(f"musubi: {words}", file=sys.stderr)
         return 1
 
 
-def _is_for_the_user(error: Exception) -> bool:
-    """Whether the text of an error says what to do; everything else is a bug and shows its traceback."""
+def _for_the_user(error: Exception) -> str | None:
+    """The text of an error that says what to do; everything else is a bug and shows its traceback."""
     from common.errors import MusubiError
     from common.settings import Unconfigured
     from musubi.advice import CannotGoOn
 
-    return isinstance(error, (CannotGoOn, MusubiError, Unconfigured))
+    if isinstance(error, MusubiError):
+        return " ".join([error.detail["en"], *(f"{fault.pointer}: {fault.detail['en']}" for fault in error.faults)])
+    return str(error) if isinstance(error, (CannotGoOn, Unconfigured)) else None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _person(verbs(command(commands, "person", None, "the people who may sign in at the provider")))
 
     links = command(commands, "links", _links, "print new one-time sign-in links of the running Musubi")
-    links.add_argument("--json", action="store_true", help="print one JSON object")
+    links.add_argument("--json", action="store_true", help="print a list as JSON")
     folder(links)
 
     status = command(commands, "status", _status, "say whether Musubi runs here, and how it is")

@@ -20,7 +20,7 @@ def services(parser: argparse.ArgumentParser) -> None:
 
 def output(parser: argparse.ArgumentParser) -> None:
     """`--json`, and where the running Musubi is."""
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
     folder(parser)
 
 

@@ -26,11 +26,11 @@ from confluent_kafka.admin import (
 )
 
 from common.contracts.registry import CONTROL_TOPICS, TOPICS, Topic
-from common.errors import TryAgain
 from common.kafka_login import NOBODY, KafkaLogin
 from common.settings import KafkaSettings
 from musubi import roles
 from musubi.advice import CannotGoOn
+from musubi.topics import trouble
 
 ROUNDS = 8192
 """How often a password is hashed (SCRAM)."""
@@ -80,7 +80,7 @@ def allow(address: str, *, passwords: Mapping[str, str] | None = None, login: Ka
         for done in admin.create_acls([_binding(right) for right in rights], request_timeout=15).values():
             done.result()
     except KafkaException as exception:
-        raise TryAgain("broker-refused", {"en": f"{address}: {exception.args[0].str()}"}) from exception
+        raise trouble(address, exception) from exception
     return rights
 
 

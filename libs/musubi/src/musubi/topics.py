@@ -40,9 +40,26 @@ def apply(
         except KafkaException as exception:
             error = exception.args[0]
             if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise TryAgain("broker-refused", {"en": f"{address}: topic {name}: {error.str()}"}) from exception
+                raise trouble(address, exception, f"topic {name}: ") from exception
             outcome[name] = "there"
     return outcome
+
+
+_SILENT = (
+    KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE,
+    KafkaError._AUTHENTICATION, KafkaError._SSL,
+)  # fmt: skip
+"""librdkafka tries all of these again until its time is over, and then says only what it was waiting for."""
+
+
+def trouble(address: str, exception: KafkaException, what: str = "") -> TryAgain:
+    """Why the broker at this address did not do as it was asked, in words; `what` names what it was asked for."""
+    error = exception.args[0]
+    if error.code() in _SILENT:
+        return TryAgain(
+            "broker-away", {"en": f"The broker at {address} does not answer, or not to us. `musubi doctor` says more."}
+        )
+    return TryAgain("broker-refused", {"en": f"The broker at {address} refuses: {what}{error.str()}"})
 
 
 def show(address: str, *, replicas: int, as_json: bool) -> int:
