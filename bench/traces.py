@@ -2,7 +2,7 @@
 
 A trace is whole if each of its spans but the request's own has its parent in it, and it leads from the request through both
 topics to a mail that was written. `python -m bench.traces [--journeys 1000]` runs the four services in one process on a real
-Kafka.
+Kafka, and judges spans as they end: not what a collector has of them.
 """
 
 import argparse
