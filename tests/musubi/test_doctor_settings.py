@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from musubi import doctor_around, doctor_settings, places, roles
+from musubi import cli, doctor_around, doctor_settings, places, roles
 from musubi.advice import CannotGoOn
 from musubi.doctor_findings import Finding
 from tests.deploy import product
@@ -61,6 +61,17 @@ def test_every_variable_that_is_read_somewhere_is_known() -> None:
     for source in (*SOURCES.glob("libs/*/src/**/*.py"), *SOURCES.glob("services/*/src/**/*.py")):
         for name in re.findall(r'environ[^\n]*"(MUSUBI_[A-Z_]*[A-Z])"', source.read_text()):
             assert name in doctor_settings.known(), f"{source.name} reads {name}, doctor_settings.known() lacks it"
+
+
+def test_musubi_does_not_start_with_what_cannot_be_read_and_says_so_in_a_line(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, said in {"MUSUBI_SMTP_PORT": "post office", "MUSUBI_POSTGRES": "postgresql://localhost:s3cr/et@db/musubi"}.items():
+        monkeypatch.setenv("MUSUBI_POSTGRES", postgres)
+        monkeypatch.setenv(name, said)
+        assert cli.main(["up", "--port", "0", "--folder", str(tmp_path)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"musubi: {name} ") and "s3cr" not in line
 
 
 @pytest.mark.parametrize("piece", ["s3cr/et", "s3cr#et", "s3cr?et", "s3cr@et", "12/34", "[s3cr"])

@@ -115,7 +115,7 @@ async def running(folder: Path, port: int) -> AsyncIterator[OneMachine]:
 @asynccontextmanager
 async def _databases(folder: Path) -> AsyncIterator[Databases]:
     """The database that `MUSUBI_POSTGRES` names, else the embedded one; identity's schema is up to date."""
-    given = os.environ.get("MUSUBI_POSTGRES")
+    given = places.address_in("MUSUBI_POSTGRES")
     if given:
         databases = Databases(dict.fromkeys((*roles.SERVICES, roles.IDENTITY), given), None)
         with in_words(roles.IDENTITY, places.database_variable(roles.IDENTITY)):
@@ -176,7 +176,7 @@ def _applications(databases: Databases, kafka: Kafka, address: str, folder: Path
             "identity_postgres": databases.identity,
             "migrate": True,
         }
-        settings = NotifySettings(**said, mail_folder=_mail_folder(folder)) if name == "notify" else Settings(**said)
+        settings = NotifySettings.read(**said, mail_folder=_mail_folder(folder)) if name == "notify" else Settings.read(**said)
         telemetry = Telemetry.of(name, settings, log_to=log)
         apps[name] = importlib.import_module(f"{name}.app").create_app(settings, telemetry=telemetry)
     return apps

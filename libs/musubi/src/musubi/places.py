@@ -33,7 +33,11 @@ def databases(folder: Path) -> Mapping[str, str]:
 def database_said(schema: str) -> str:
     """Where the environment says that a schema is: `MUSUBI_POSTGRES_NEEDS` and so on, each with a role of its own, else
     `MUSUBI_POSTGRES`; empty where it says nothing. Raises `CannotGoOn` where it cannot be read."""
-    variable = database_variable(schema)
+    return address_in(database_variable(schema))
+
+
+def address_in(variable: str) -> str:
+    """The address of a database that this variable says, if any. Raises `CannotGoOn` where it cannot be read."""
     said = os.environ.get(variable, "")
     if said and not names_a_database(said):
         raise CannotGoOn(f"{variable} cannot be read as an address. Write it anew: {ESCAPES}.")
