@@ -1,5 +1,6 @@
 """Signing in at a provider, step by step over HTTP: who gets in, where they land, and what is refused."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -137,6 +138,24 @@ async def test_an_answer_is_good_once_in_its_own_browser_and_for_ten_minutes(edg
         assert _why(await caller.get(late)) == "begin-again"
 
 
+async def test_a_cookie_that_another_host_of_the_domain_can_set_signs_nobody_in(edge: Sample) -> None:
+    await _invited(edge)
+    async with edge.caller() as attacker, edge.caller() as victim:
+        await _signed_in(attacker)
+        session = attacker.cookies["musubi"].encode()
+        answer = await _let_in(await _begun(attacker))
+        attempt = attacker.cookies["musubi_signing_in"].encode()
+        for before in (b"\x85", b"\xa0"):  # to a browser a part of the name, so that it may be set for the whole domain
+            tossed = await victim.get(answer, headers=[(b"cookie", before + b"musubi_signing_in=" + attempt)])
+            assert _why(tossed) == "begin-again"
+            tossed = await victim.get("/own-inbox", headers=[(b"cookie", before + b"musubi=" + session)])
+            assert tossed.status_code == 401
+        own = b"musubi=" + session
+        twice = await victim.get("/own-inbox", headers=[(b"cookie", own + b"; musubi=another")])
+        alone = await victim.get("/own-inbox", headers=[(b"cookie", b"a=b; " + own)])
+    assert (twice.status_code, alone.status_code) == (401, 200)
+
+
 async def test_a_new_session_ends_the_one_that_the_browser_had(edge: Sample) -> None:
     await _invited(edge)
     async with edge.caller() as caller, edge.caller() as before:
@@ -230,6 +249,23 @@ async def test_a_provider_that_is_away_or_says_no_is_explained_and_only_the_log_
     said = [record.__dict__["why"] for record in notes.records]
     assert said == ["an unknown error", "status 400, invalid_grant", "status 503"]
     assert ADDRESS not in str([record.__dict__ for record in notes.records])
+
+
+async def test_many_who_begin_at_once_take_few_of_the_databases_connections(
+    edge: Sample, provider: IdentityProvider, postgres_server: EmbeddedPostgres
+) -> None:
+    async with identity.writing(edge.dsn) as tx:
+        await tx.execute(f"CREATE ROLE few LOGIN CONNECTION LIMIT {2 * identity.WRITERS}")  # one that ends still counts
+        await tx.execute("GRANT USAGE ON SCHEMA identity TO few; GRANT ALL ON ALL TABLES IN SCHEMA identity TO few")
+    few = postgres_server.dsn(urlsplit(edge.dsn).path.strip("/"), "few")
+    async with (
+        sample(edge.dsn, local_sign_in=False, identity_postgres=few, **provider.settings) as crowded,
+        crowded.caller() as caller,
+    ):
+        answers = await asyncio.gather(*(caller.get("/sign-in/start") for _ in range(40)))
+    async with identity.writing(edge.dsn) as tx:
+        await tx.execute("DROP OWNED BY few; DROP ROLE few")
+    assert {answer.status_code for answer in answers} == {303}
 
 
 async def test_another_sites_page_begins_no_sign_in_and_leads_nobody_away(edge: Sample) -> None:

@@ -110,6 +110,17 @@ def cookie_name(public_origin: str) -> str:
     return f"__Host-{COOKIE}" if public_origin.startswith("https://") else COOKIE
 
 
+def kept(request: Request, name: str) -> str:
+    """What the browser keeps under this very name; empty where that is nothing, or two things.
+
+    Not `request.cookies`: it takes bytes such as 0x85 beside a name for spaces, while to a browser they belong to the name. So
+    another host of our domain may set `\\x85__Host-musubi`, and would put people into a session of its own.
+    """
+    pieces = (piece.strip(" \t").partition("=") for line in request.headers.getlist("cookie") for piece in line.split(";"))
+    values = [value for key, _, value in pieces if key == name]
+    return values[0] if len(values) == 1 else ""
+
+
 def hashed(secret: str) -> bytes:
     """What is kept of a token. The tokens are 256 random bits, so a plain hash cannot be guessed back."""
     return hashlib.sha256(secret.encode()).digest()
@@ -120,7 +131,7 @@ async def _look_up(request: Request) -> Principal:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and key:
         return await _found(service, "SELECT * FROM identity.live_api_keys WHERE key_hash = $1", hashed(key.strip()))
-    token = request.cookies.get(cookie_name(service.settings.public_origin))
+    token = kept(request, cookie_name(service.settings.public_origin))
     if token:
         sql = "SELECT * FROM identity.live_sessions WHERE token_hash = $1 AND expires_at > $2"
         return await _found(service, sql, hashed(token), service.clock(), request=request)

@@ -4,6 +4,7 @@ Services only read it, through its views (`common.access.auth`). Tokens are 256 
 the database signs nobody in. `tx` is a connection inside a transaction, see `writing`.
 """
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -26,6 +27,9 @@ LINK_LIVES = timedelta(hours=24)
 SESSION_LIVES = timedelta(hours=12)
 FORGOTTEN_AFTER = timedelta(days=30)
 """How long an ended session or a used link is kept, so that somebody can still be told that it is over."""
+
+WRITERS = 4
+"""So many connections a process takes for people who sign in or out at the same time."""
 
 OrganisationKind = Literal["municipality", "company", "office", "secretariat", "operator", "partner"]
 Connection = Any
@@ -60,6 +64,23 @@ async def writing(dsn: str) -> AsyncIterator[asyncpg.Connection]:
             yield connection
     finally:
         await connection.close(timeout=CONNECT_SECONDS)
+
+
+class Writer:
+    """`writing`, for whatever anybody may ask for over HTTP: a few at a time, the others wait.
+
+    Each takes a connection of its own, and those that a database has are shared with all services.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._places = asyncio.Semaphore(WRITERS)
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[asyncpg.Connection]:
+        """A transaction as soon as there is a place."""
+        async with self._places, writing(self._dsn) as tx:
+            yield tx
 
 
 async def record_organisation(

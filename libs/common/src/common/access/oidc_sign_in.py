@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from common.access import attempts, identity, people
 from common.access.attempts import Attempt
-from common.access.auth import Principal, allowed, cookie_name
+from common.access.auth import Principal, allowed, cookie_name, kept
 from common.access.oidc import NotIdentified, Provider, slug_of
 from common.access.permissions import Action
 from common.access.session_cookie import SessionCookie
@@ -142,12 +142,11 @@ def _next(wanted: str) -> dict[str, str]:
     return {"next": wanted} if wanted != "/" else {}
 
 
-def routes(service: "Service", provider: Provider) -> APIRouter:
+def routes(service: "Service", provider: Provider, writing: identity.Writer) -> APIRouter:
     """`/sign-in/start`, `/sign-in/callback` and `/sign-in/failed`."""
     router = APIRouter(include_in_schema=False)
     pages = Pages(service, SHARED_PAGES)
     settings, log = service.settings, service.telemetry.log
-    identity_dsn = settings.identity_postgres or settings.postgres
     secure = settings.public_origin.startswith("https://")
     session_cookie = SessionCookie(settings.public_origin)
     meanwhile = cookie_name(settings.public_origin) + "_signing_in"
@@ -172,7 +171,7 @@ def routes(service: "Service", provider: Provider) -> APIRouter:
         wanted = own_address(wanted)
         if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return RedirectResponse(f"/sign-in?{urlencode(_next(wanted))}", 303)  # another site's page does not begin it
-        async with identity.writing(identity_dsn) as tx:
+        async with writing() as tx:
             attempt = await attempts.begin(tx, wanted, now=service.clock())
         try:
             page = await provider.page(attempt, language=language_of(request), choose=bool(other))
@@ -186,10 +185,10 @@ def routes(service: "Service", provider: Provider) -> APIRouter:
     @router.get("/sign-in/callback")
     async def callback(request: Request, _: Anyone, code: str = "", state: str = "", error: str = "") -> Response:
         """Back from the provider's page, with a code or with why there is none."""
-        attempt = Attempt.of_cookie(request.cookies.get(meanwhile, ""))
+        attempt = Attempt.of_cookie(kept(request, meanwhile))
         if attempt is None or not attempt.answers(state):
             return failed("begin-again")
-        async with identity.writing(identity_dsn) as tx:
+        async with writing() as tx:
             wanted = await attempts.end(tx, attempt, now=service.clock())
         if wanted is None:
             return failed("begin-again")
@@ -201,12 +200,12 @@ def routes(service: "Service", provider: Provider) -> APIRouter:
             who = await provider.identify(code, attempt)
         except NotIdentified as refusal:
             return failed(refusal.what, refusal.why, wanted=wanted)
-        async with identity.writing(identity_dsn) as tx:
+        async with writing() as tx:
             account = await people.account_for(tx, who)
             if isinstance(account, str):
                 return failed(account, wanted=wanted)
             session = await identity.begin_session(tx, account, now=service.clock())
-            await identity.end_session(tx, request.cookies.get(session_cookie.name, ""), now=service.clock())
+            await identity.end_session(tx, kept(request, session_cookie.name), now=service.clock())
         response = RedirectResponse(wanted, 303)
         session_cookie.put(response, session)
         response.delete_cookie(meanwhile, httponly=True, samesite="lax", secure=secure)

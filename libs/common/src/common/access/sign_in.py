@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from common.access import identity, oidc_sign_in
-from common.access.auth import Principal, allowed
+from common.access.auth import Principal, allowed, kept
 from common.access.oidc import Provider
 from common.access.oidc_sign_in import Anyone, Wanted
 from common.access.permissions import Action
@@ -43,14 +43,14 @@ def routes(service: "Service") -> APIRouter:
     router = APIRouter(include_in_schema=False)
     pages = Pages(service, SHARED_PAGES)
     settings = service.settings
-    identity_dsn = settings.identity_postgres or settings.postgres
+    writing = identity.Writer(settings.identity_postgres or settings.postgres)
     cookie = SessionCookie(settings.public_origin)
     provider = Provider(settings, service.clock) if settings.oidc_issuer else None
     if provider:
-        router.include_router(oidc_sign_in.routes(service, provider))  # first: below, any word may be a link's token
+        router.include_router(oidc_sign_in.routes(service, provider, writing))  # first: below, any word may be a link's token
 
     async def show(request: Request, token: str, status: int | None = None) -> Response:
-        async with identity.writing(identity_dsn) as tx:
+        async with writing() as tx:
             link = await identity.sign_in_link(tx, token, now=service.clock())
         context = {"link": link, "token": token, "role_names": ROLE_NAMES}
         return pages.render(request, "sign_in_link.html", status or STATUS[link.state], **context)
@@ -72,9 +72,9 @@ def routes(service: "Service") -> APIRouter:
         """Uses the link up, begins a session and ends the one there was."""
         _only_on_this_machine(request, settings.local_sign_in)
         try:
-            async with identity.writing(identity_dsn) as tx:
+            async with writing() as tx:
                 session = await identity.use_sign_in_link(tx, token, now=service.clock())
-                await identity.end_session(tx, request.cookies.get(cookie.name, ""), now=service.clock())
+                await identity.end_session(tx, kept(request, cookie.name), now=service.clock())
         except NotFound:
             return await show(request, token, status=410)
         response = RedirectResponse("/", 303)
@@ -84,9 +84,9 @@ def routes(service: "Service") -> APIRouter:
     @router.post("/sign-out")
     async def sign_out(request: Request, _: Annotated[Principal, Depends(allowed(Action.SIGN_OUT))]) -> Response:
         """Ends the session, here and for whoever else holds its cookie."""
-        token = request.cookies.get(cookie.name)
+        token = kept(request, cookie.name)
         if token:
-            async with identity.writing(identity_dsn) as tx:
+            async with writing() as tx:
                 await identity.end_session(tx, token, now=service.clock())
         response = RedirectResponse("/sign-out" if provider else "/", 303)
         cookie.take(response)
