@@ -28,7 +28,9 @@ def encoded(value: bytes) -> str:
 PUBLISHED = {
     "keys": [
         OURS.as_dict(private=False), CURVE.as_dict(private=False), ENCRYPTS.as_dict(private=False),
-        {"kty": "of tomorrow", "kid": "d"}, {"kty": "oct", "kid": "a", "k": encoded(SECRET)}, "nonsense",
+        {"kty": "of tomorrow", "kid": "d"},
+        {"kty": "EC", "crv": "of tomorrow", "kid": "e", "x": "AQ", "y": "AQ"},
+        {"kty": "oct", "kid": "a", "k": encoded(SECRET)}, "nonsense",
     ]
 }  # fmt: skip
 CLAIMS = {
@@ -54,6 +56,11 @@ def test_a_token_of_the_providers_own_keys_says_who_it_is(said: str) -> None:
     assert (who.issuer, who.subject, who.email, who.verified) == ("https://login.example", "s-1", "a@city.example", True)
 
 
+@pytest.mark.parametrize("email", ["a@city.example\0", "\u00a0a@city.example", ["a@city.example"], 5])
+def test_an_address_that_is_no_address_is_none(email: Any) -> None:
+    assert read(token(email=email), keys_of(PUBLISHED), EXPECTED, NOW).email == ""
+
+
 def test_without_a_key_id_the_only_key_is_taken() -> None:
     assert read(token(kid=None), KeySet([OURS]), EXPECTED, NOW).subject == "s-1"
 
@@ -71,6 +78,8 @@ def test_without_a_key_id_the_only_key_is_taken() -> None:
         ("never expires", token(exp=None)),
         ("from the future", token(iat=AT + 61)),
         ("nobody", token(sub=None)),
+        ("a name that no database keeps", token(sub="s\0")),
+        ("a name without end", token(sub="s" * 256)),
         ("not signed", by_hand({"alg": "none"})),
         ("signed with the public key as a secret", by_hand({"alg": "HS256", "kid": "a"}, OURS.as_pem(private=False))),
         ("signed with a published secret", by_hand({"alg": "HS256", "kid": "a"}, SECRET)),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from joserfc import jwt
 from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
@@ -17,6 +17,10 @@ ALGORITHMS = (
 """Only such as need the provider's private key: with one of the others whoever knows the public key or our secret could sign."""
 CLOCKS_DIFFER_BY = 60
 """So many seconds the provider's clock may be away from ours."""
+
+
+LONGEST_NAME = 255
+"""More characters neither a provider's name for somebody (OpenID Connect Core, 2) nor an e-mail address has."""
 
 
 class Expected(NamedTuple):
@@ -38,13 +42,14 @@ class UnknownKey(Untrusted):
 
 def keys_of(published: Any) -> KeySet:
     """The keys for signatures among those that a provider publishes; what is none, or of a kind unknown here, is left out."""
+    entries = published.get("keys") if isinstance(published, Mapping) else None
     keys = []
-    for entry in published.get("keys", ()) if isinstance(published, Mapping) else ():
+    for entry in entries if isinstance(entries, list) else ():
         if not isinstance(entry, Mapping) or entry.get("use", "sig") != "sig" or entry.get("kty") == "oct":
             continue
         try:
             keys.append(JWKRegistry.import_key(dict(entry)))
-        except (JoseError, ValueError, TypeError):
+        except (JoseError, ValueError, TypeError, KeyError):  # the last for a curve that it has never heard of
             continue
     return KeySet(keys)
 
@@ -58,7 +63,7 @@ def read(token: str, keys: KeySet, expected: Expected, now: datetime) -> Identif
         )
     except (InvalidKeyIdError, BadSignatureError) as error:
         raise UnknownKey(f"the signature is of no known key ({type(error).__name__})") from error
-    except (JoseError, ValueError, TypeError) as error:
+    except (JoseError, ValueError, TypeError, RecursionError) as error:
         raise Untrusted(f"it cannot be read ({type(error).__name__})") from error
     claims = decoded.claims
     rules = jwt.JWTClaimsRegistry(
@@ -74,8 +79,15 @@ def read(token: str, keys: KeySet, expected: Expected, now: datetime) -> Identif
     audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
     if claims.get("azp", expected.client_id if len(audiences) == 1 else "") != expected.client_id:
         raise Untrusted("a claim is wrong (azp)")
+    if not _can_be_kept(claims["sub"]):
+        raise Untrusted("a claim is wrong (sub)")
     email = claims.get("email")
-    return Identified(expected.issuer, claims["sub"], email if isinstance(email, str) else "", _verified(claims, expected))
+    return Identified(expected.issuer, claims["sub"], email if _can_be_kept(email) else "", _verified(claims, expected))
+
+
+def _can_be_kept(value: Any) -> TypeGuard[str]:
+    """Whether the database takes it: a text without NUL and the like, of a length that such names have."""
+    return isinstance(value, str) and value.isprintable() and len(value) <= LONGEST_NAME
 
 
 def _verified(claims: Mapping[str, Any], expected: Expected) -> bool:

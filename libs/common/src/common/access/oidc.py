@@ -5,6 +5,7 @@ What it publishes is read when first needed and again each hour; its keys also w
 
 import asyncio
 import hashlib
+import json
 import ssl
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
@@ -24,6 +25,10 @@ from common.settings import Settings
 SCOPE = "openid email profile"
 READ_AGAIN_AFTER = timedelta(hours=1)
 TIMEOUT = httpx.Timeout(10, connect=5)
+ANSWER_SECONDS = 15
+"""So long a whole answer may take: `TIMEOUT` begins anew with each piece of it."""
+LARGEST_ANSWER = 1_000_000
+"""More bytes are not read; what providers publish are thousands."""
 GOODBYE_SECONDS = 2
 DISCOVERY = "/.well-known/openid-configuration"
 
@@ -100,9 +105,8 @@ class Provider:
         }
         address = await self._address("token_endpoint")
         secret, sender = self._settings.oidc_client_secret.get_secret_value(), None
-        if secret and "client_secret_basic" in self._published.get(
-            "token_endpoint_auth_methods_supported", ["client_secret_basic"]
-        ):
+        ways = self._published.get("token_endpoint_auth_methods_supported")
+        if secret and (not isinstance(ways, list) or "client_secret_basic" in ways):
             sender = httpx.BasicAuth(quote(self._settings.oidc_client_id, safe=""), quote(secret, safe=""))
         elif secret:
             form["client_secret"] = secret
@@ -137,26 +141,26 @@ class Provider:
         address = self._inside(address)
         if (
             self._settings.oidc_issuer.startswith("https:")
-            and not self._settings.oidc_internal
             and not address.startswith("https:")
+            and _origin(address) != self._settings.oidc_internal
         ):
             raise NotIdentified("provider-away", "it publishes an address without https")
         if self._trust is None:
             self._trust = await asyncio.to_thread(ssl.create_default_context)
         try:
-            async with httpx.AsyncClient(verify=self._trust, timeout=TIMEOUT) as http:
-                answer = await http.request(method, address, **said)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            async with (
+                asyncio.timeout(ANSWER_SECONDS),
+                httpx.AsyncClient(verify=self._trust, timeout=TIMEOUT) as http,
+                http.stream(method, address, **said) as answer,
+            ):
+                content = await _content(answer)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise NotIdentified("provider-away", type(error).__name__) from error
         if 400 <= answer.status_code < 500 and method == "POST":
-            raise NotIdentified("provider-refused", f"status {answer.status_code}, {_slug(answer)}")
+            raise NotIdentified("provider-refused", f"status {answer.status_code}, {slug_of(str((content or {}).get('error')))}")
         if answer.status_code != 200:
             raise NotIdentified("provider-away", f"status {answer.status_code}")
-        try:
-            content = answer.json()
-        except ValueError as error:
-            raise NotIdentified("provider-away", "its answer is no JSON") from error
-        if not isinstance(content, dict):
+        if content is None:
             raise NotIdentified("provider-away", "its answer is no JSON object")
         return content
 
@@ -178,11 +182,18 @@ _ERRORS = frozenset({
 })  # fmt: skip
 
 
-def _slug(answer: httpx.Response) -> str:
+async def _content(answer: httpx.Response) -> Mapping[str, Any] | None:
+    """The JSON object that an answer is; None for anything else."""
+    read = bytearray()
+    async for piece in answer.aiter_bytes():
+        read += piece
+        if len(read) > LARGEST_ANSWER:
+            return None
     try:
-        return slug_of(str(answer.json()["error"]))
-    except (ValueError, KeyError, TypeError):
-        return slug_of("")
+        content = json.loads(read)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _challenge(verifier: str) -> str:
@@ -195,7 +206,12 @@ def _origin(address: str) -> str:
 
 
 def _as_address(value: Any) -> str:
-    return value if isinstance(value, str) and value.startswith(("https://", "http://")) else ""
+    """The value if a browser or we can go there, else nothing."""
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+    except ValueError:
+        return ""
+    return value if parts and parts.scheme in ("https", "http") and parts.hostname else ""
 
 
 def _with_query(address: str, asked: Mapping[str, str]) -> str:
