@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -107,6 +108,30 @@ async def test_the_way_to_the_provider_carries_what_binds_the_answer_to_it(edge:
     assert first["response_type"] == ["code"] and first["code_challenge_method"] == ["S256"]
     assert first["redirect_uri"] == [f"{ORIGIN}/sign-in/callback"]
     assert all(first[name] != second[name] for name in ("state", "nonce", "code_challenge"))
+
+
+async def test_what_the_browser_keeps_meanwhile_is_for_us_alone_and_what_is_over_is_forgotten(
+    edge: Sample, provider: IdentityProvider
+) -> None:
+    origin = "https://musubi.example"
+    async with sample(edge.dsn, public_origin=origin, local_sign_in=False, **provider.settings) as other:
+        async with other.caller(at=origin) as caller:
+            kept = (await caller.get("/sign-in/start")).headers["set-cookie"]
+        assert kept.startswith("__Host-musubi_signing_in=") and "domain" not in kept.lower()
+        assert {"HttpOnly", "Secure", "SameSite=lax", "Path=/", "Max-Age=600"} <= set(kept.split("; "))
+        other.clock.now = edge.clock() + attempts.LIVES
+        async with other.caller(at=origin) as caller:
+            await caller.get("/sign-in/start")
+    async with identity.writing(edge.dsn) as tx:
+        assert await tx.fetchval("SELECT count(*) FROM identity.sign_in_attempt") == 1
+
+
+async def test_the_same_name_at_another_provider_is_somebody_else(edge: Sample) -> None:
+    await _invited(edge)
+    here = people.Identified("https://here.example", "s-1", ADDRESS, True)
+    async with identity.writing(edge.dsn) as tx:
+        assert await people.account_for(tx, here) == await people.account_for(tx, here)
+        assert await people.account_for(tx, replace(here, issuer="https://there.example")) == "not-registered"
 
 
 async def test_after_the_first_time_the_providers_own_name_counts_and_not_the_address(
