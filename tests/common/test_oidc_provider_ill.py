@@ -1,5 +1,6 @@
 """A provider that publishes nonsense, never ends its answer or names addresses that can be listened to: we do not follow it."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -108,3 +109,16 @@ async def test_a_token_is_not_trusted_where_there_is_no_key_that_we_know(answers
     answers.publishes(token_endpoint_auth_methods_supported=ways)
     answers.answers |= {"/token": {"id_token": "e30.e30.e30"}, "/keys": keys}
     assert (await _refusal(answers.provider())).what in ("provider-away", "token-not-trusted")
+
+
+async def test_many_at_once_wait_for_one_answer_and_a_failure_is_asked_about_again(answers: Answers) -> None:
+    provider = answers.provider()
+    answers.answers["/.well-known/openid-configuration"] = Response(status=503)
+    first = await asyncio.gather(
+        *(provider.page(ATTEMPT, language="ja", choose=False) for _ in range(20)), return_exceptions=True
+    )
+    assert all(isinstance(outcome, NotIdentified) for outcome in first)
+    answers.publishes()
+    pages = await asyncio.gather(*(provider.page(ATTEMPT, language="ja", choose=False) for _ in range(20)))
+    assert len(set(pages)) == 1
+    assert len(answers.asked) == 2

@@ -56,6 +56,7 @@ class Provider:
         self._published: Mapping[str, Any] = {}
         self._keys: KeySet | None = None
         self._read_at: datetime | None = None
+        self._learning: asyncio.Task[None] | None = None
 
     async def page(self, attempt: Attempt, *, language: str, choose: bool) -> str:
         """The address of the provider's page that this attempt begins with; `choose` asks it not to take who was there last."""
@@ -123,14 +124,19 @@ class Provider:
         return address
 
     async def _learn(self) -> None:
-        """What the provider publishes of itself, unless it is known."""
-        now = self._clock()
-        if self._read_at is None or now - self._read_at > READ_AGAIN_AFTER:
-            issuer = self._settings.oidc_issuer
-            published = await self._ask("GET", issuer.rstrip("/") + DISCOVERY)
-            if published.get("issuer") != issuer:
-                raise NotIdentified("provider-away", "it calls itself otherwise than MUSUBI_OIDC_ISSUER")
-            self._published, self._keys, self._read_at = published, None, now
+        """What the provider publishes of itself, unless it is known. Whoever wants it at the same time waits for one answer."""
+        if self._read_at is not None and self._clock() - self._read_at <= READ_AGAIN_AFTER:
+            return
+        if self._learning is None or self._learning.done():
+            self._learning = asyncio.create_task(self._read_published())
+        await asyncio.shield(self._learning)
+
+    async def _read_published(self) -> None:
+        now, issuer = self._clock(), self._settings.oidc_issuer
+        published = await self._ask("GET", issuer.rstrip("/") + DISCOVERY)
+        if published.get("issuer") != issuer:
+            raise NotIdentified("provider-away", "it calls itself otherwise than MUSUBI_OIDC_ISSUER")
+        self._published, self._keys, self._read_at = published, None, now
 
     async def _read_keys(self) -> KeySet:
         self._keys = id_token.keys_of(await self._ask("GET", await self._address("jwks_uri")))
