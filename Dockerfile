@@ -16,9 +16,9 @@ ENV UV_LINK_MODE=copy UV_NO_BUILD=1 UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/opt/v
 WORKDIR /build
 COPY requirements.lock ./
 RUN --mount=type=cache,target=/root/.cache \
-    awk '/^[^ ]/ { uv = /^uv==/ } uv' requirements.lock > uv.lock \
+    awk '/^[^ ]/ { uv = /^uv==/ } uv' requirements.lock > uv-itself.txt \
  && python3 -m venv /opt/uv \
- && /opt/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r uv.lock \
+ && /opt/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r uv-itself.txt \
  && python3 -m venv --without-pip /opt/venv
 COPY libs/common/pyproject.toml libs/common/
 COPY libs/musubi/pyproject.toml libs/musubi/
