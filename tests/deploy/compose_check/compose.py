@@ -5,19 +5,20 @@ Its name, ports and volumes are its own, so that what somebody runs of the same 
 
 import json
 import os
+import re
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.deploy.compose_check.engine import Engine, Lacking
+from tests.deploy.compose_check.engine import Engine, Lacking, said
 from tests.deploy.manifests import ROOT
 from tests.kafka_server import free_port
 
 NAME = "musubi-check"
-# What somebody keeps in `.env` is for their own; here everything has its default.
-COMPOSE = ("compose", "--project-name", NAME, "--file", str(ROOT / "docker-compose.yml"), "--env-file", os.devnull)
+FILE = ROOT / "docker-compose.yml"
+COMPOSE = ("docker", "compose", "--project-name", NAME, "--file", str(FILE), "--env-file", os.devnull)
 PORTS = ("MUSUBI_PORT", "MAIL_PORT", "JAEGER_PORT", "GRAFANA_PORT", "PROMETHEUS_PORT")
 
 
@@ -29,9 +30,10 @@ class Project:
     environment: Mapping[str, str]
     services: Sequence[str]
 
-    def compose(self, *command: str, within: float = 600) -> str:
-        """What `docker compose …` prints."""
-        return self.engine.docker(*COMPOSE, *command, within=within, **self.environment)
+    def compose(self, *command: str, within: float = 600, ends_with: Collection[int] = (0,)) -> str:
+        """What `docker compose …` prints. Raises `RuntimeError` where it ends with another status."""
+        environment = {**without_the_files_variables(self.engine.environment), **self.environment}
+        return said([*COMPOSE, *command], within=within, environment=environment, ends_with=ends_with)
 
     def address(self, variable: str) -> str:
         """Where that is from outside: `MUSUBI_PORT`, `MAIL_PORT`, …"""
@@ -49,10 +51,10 @@ class Project:
         self.compose("down", "--volumes", "--remove-orphans")
         return time.monotonic() - before
 
-    def musubi(self, *command: str, **variables: str) -> str:
+    def musubi(self, *command: str, ends_with: Collection[int] = (0,), **variables: str) -> str:
         """What the `musubi` command prints in a container of its own."""
         given = (word for name, value in variables.items() for word in ("--env", f"{name}={value}"))
-        return self.compose("run", "--rm", "--no-deps", "--no-TTY", *given, "musubi", *command)
+        return self.compose("run", "--rm", "--no-deps", "--no-TTY", *given, "musubi", *command, ends_with=ends_with)
 
     def kill(self, service: str) -> None:
         """kill -9 its first process, as a crash would; the restart policy brings it back.
@@ -89,8 +91,14 @@ class Project:
 
 
 def described(engine: Engine) -> Mapping[str, Any]:
-    """The file as Compose understands it."""
-    return json.loads(engine.docker(*COMPOSE, "config", "--format", "json"))
+    """The file as Compose understands it, with every variable at its default."""
+    return json.loads(Project(engine, {}, ()).compose("config", "--format", "json"))
+
+
+def without_the_files_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """What somebody has in `.env`, which is not read, or exports for the file is for their own; here all has its default."""
+    read = set(re.findall(r"\$\{(\w+)", FILE.read_text()))
+    return {name: value for name, value in environment.items() if name not in read}
 
 
 def foreign_images(services: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

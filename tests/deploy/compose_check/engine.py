@@ -10,8 +10,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,17 +37,23 @@ class Engine:
     version: str
     environment: dict[str, str]
 
-    def docker(self, *command: str, within: float = 600, **more: str) -> str:
-        """What `docker …` prints. Raises `CalledProcessError` with what it said."""
-        return said(["docker", *command], within=within, environment=self.environment | more)
+    def docker(self, *command: str, within: float = 600) -> str:
+        """What `docker …` prints. Raises `RuntimeError` with what it said."""
+        return said(["docker", *command], within=within, environment=self.environment)
 
 
-def said(command: Sequence[str], *, within: float = 600, environment: dict[str, str] | None = None) -> str:
-    """What a command prints; where it fails, the end of what it said is part of the error."""
+def said(
+    command: Sequence[str],
+    *,
+    within: float = 600,
+    environment: Mapping[str, str] | None = None,
+    ends_with: Collection[int] = (0,),
+) -> str:
+    """What a command prints. Raises `RuntimeError` with the end of what it said where it ends with another status."""
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=within, env=environment, stdin=subprocess.DEVNULL
     )
-    if done.returncode:
+    if done.returncode not in ends_with:
         raise RuntimeError(f"{' '.join(command)[:300]} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}")
     return done.stdout
 
@@ -87,16 +93,26 @@ def _has_compose() -> bool:
 
 
 def apt(*packages: str, suite: str = "") -> None:
-    """Install Debian packages; those of another suite from a pinned source, so that nothing else on the machine changes."""
-    if suite:
-        entry = f"Types: deb\nURIs: http://deb.debian.org/debian\nSuites: {suite}\nComponents: main\n"
-        signed = "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
-        Path(f"/etc/apt/sources.list.d/musubi-{suite}.sources").write_text(entry + signed)
-        Path(f"/etc/apt/preferences.d/musubi-{suite}").write_text(PINNED)
+    """Install Debian packages; those of another suite from a pinned source, which is there for no longer than that."""
     quietly = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    said(["apt-get", "update", "-qq"], environment=quietly)
     from_suite = ["-t", suite] if suite else []
-    said(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *from_suite, *packages], environment=quietly)
+    with _source(suite) if suite else nullcontext():
+        said(["apt-get", "update", "-qq"], environment=quietly)
+        said(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *from_suite, *packages], environment=quietly)
+
+
+@contextmanager
+def _source(suite: str) -> Iterator[None]:
+    source = Path(f"/etc/apt/sources.list.d/musubi-{suite}.sources")
+    pin = Path(f"/etc/apt/preferences.d/musubi-{suite}")
+    entry = f"Types: deb\nURIs: http://deb.debian.org/debian\nSuites: {suite}\nComponents: main\n"
+    try:
+        pin.write_text(PINNED)
+        source.write_text(entry + "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n")
+        yield
+    finally:
+        source.unlink(missing_ok=True)
+        pin.unlink(missing_ok=True)
 
 
 @contextmanager
