@@ -23,13 +23,32 @@ def test_the_collectors_stand_in_has_the_parts_that_its_configuration_names() ->
         assert built == named, kind
 
 
-def test_the_collectors_stand_in_is_of_the_version_that_it_stands_for() -> None:
-    version = SERVICES["collector"]["image"].rpartition(":")[2]
+def test_stand_ins_are_of_the_versions_that_they_stand_for() -> None:
+    version = _tag("collector")
     assert version in programs.BUILDER
     assert all(part["gomod"].endswith(f" v{version}") for part in yaml.safe_load(programs.PARTS.read_text())["receivers"])
+    assert _tag("mail") == programs.MAILDEV
+    for service, program in {"jaeger": programs.JAEGER, "oidc": programs.DEX}.items():
+        assert _tag(service) == program.release
+        assert program.release.removeprefix("v") in program.what
+
+
+def test_what_somebody_exports_for_their_own_containers_is_not_for_the_check() -> None:
+    exported = {
+        "MUSUBI_BIND": "0.0.0.0",
+        "NEEDS_PASSWORD": "own",
+        "MUSUBI_PORT": "80",
+        "PATH": "/usr/bin",
+        "DOCKER_HOST": "tcp://x",
+    }
+    assert compose.without_the_files_variables(exported) == {"PATH": "/usr/bin", "DOCKER_HOST": "tcp://x"}
 
 
 def test_what_has_no_image_is_left_out_with_all_that_needs_it() -> None:
     tried = compose.to_be_tried(SERVICES, {"grafana", "jaeger"})
     assert {"grafana", "jaeger", "collector", "musubi"}.isdisjoint(tried)
     assert {"proxy", "notify", "kafka", "prometheus"} <= set(tried)
+
+
+def _tag(service: str) -> str:
+    return SERVICES[service]["image"].rpartition(":")[2]

@@ -9,7 +9,8 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from tests.deploy.compose_check import compose, counting, engine, faults, journey, report, sign_in, standins
 from tests.deploy.compose_check.compose import Project
@@ -43,12 +44,20 @@ def main() -> int:
 
 def _with_an_engine(found: engine.Engine, without: Collection[str], findings: Findings) -> None:
     services = compose.described(found)["services"]
+    tags = compose.foreign_images(services)
     began = time.monotonic()
     print("Images", flush=True)
-    findings.origins = standins.provide(found, compose.foreign_images(services), without)
-    findings.figures["seconds for the images that are not our own (what was there already is kept)"] = (
-        f"{time.monotonic() - began:.0f}"
-    )
+    try:
+        findings.origins = standins.provide(found, tags, without)
+        findings.figures["seconds for the images that are not our own (what was there already is kept)"] = (
+            f"{time.monotonic() - began:.0f}"
+        )
+        _with_images(found, services, findings)
+    finally:
+        standins.take_away(found, tags.values())
+
+
+def _with_images(found: engine.Engine, services: Mapping[str, Mapping[str, Any]], findings: Findings) -> None:
     lacking = {origin.service for origin in findings.origins if origin.kind == "not to be had"}
     services_tried = compose.to_be_tried(services, lacking)
     project = Project(found, {**compose.ports(), "MUSUBI_VERSION": "check"}, services_tried)
@@ -68,7 +77,6 @@ def _with_an_engine(found: engine.Engine, without: Collection[str], findings: Fi
             findings.figures["seconds of `docker compose down --volumes`"] = f"{seconds:.0f}"
             left = project.compose("ps", "--all", "--quiet").split()
             findings.expect("no container is left", not left, left)
-        standins.take_away(found, findings.origins)
 
 
 def _tried(project: Project, findings: Findings) -> None:
@@ -90,10 +98,9 @@ async def _used(project: Project, findings: Findings) -> None:
         with findings.during("A visitor's way, in a browser"):
             async with journey.browser() as chromium:
                 await journey.of_a_visitor(project, http, chromium, findings)
-        if "oidc" in project.services:
-            with findings.during("Signed in, in a browser"):
-                async with journey.browser() as chromium:
-                    await sign_in.of_staff(project, http, chromium, findings)
+        with findings.during("Signed in, in a browser"):
+            async with journey.browser() as chromium:
+                await sign_in.of_staff(project, http, chromium, findings)
         with findings.during("An operator's way"):
             await journey.of_an_operator(project, findings)
         with findings.during("Killed while needs are sent"):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests import kafka_server
@@ -14,10 +15,29 @@ from tests.deploy.compose_check.engine import CACHE, Lacking, said
 
 FOLDER = CACHE / "programs"
 MAILDEV = "2.2.1"
-JAEGER = ("github.com/jaegertracing/jaeger", "v1.73.0", "./cmd/jaeger")  # which is Jaeger 2.10.0
-DEX = ("github.com/dexidp/dex", "v0.0.0-20260806151424-ab64ed778070", "./cmd/dex")  # Go cannot name its 2.x releases
 BUILDER = "go.opentelemetry.io/collector/cmd/builder@v0.136.0"
 PARTS = Path(__file__).parent / "images" / "collector" / "parts.yaml"
+
+
+@dataclass(frozen=True)
+class GoProgram:
+    """`release` is the tag of the image that it stands in for; `what` says how near it is to that."""
+
+    name: str
+    module: str
+    version: str
+    release: str
+    what: str
+
+
+JAEGER = GoProgram("jaeger", "github.com/jaegertracing/jaeger", "v1.73.0", "2.10.0", "2.10.0, which Go knows as v1.73.0")
+DEX = GoProgram(
+    "dex",
+    "github.com/dexidp/dex",
+    "v0.0.0-20260806151424-ab64ed778070",  # Go cannot name its 2.x releases, and a module proxy need not have each
+    "v2.46.0",
+    "the source of 2026-08-06 (ab64ed778070), after 2.45.1 and before 2.46.0",
+)
 
 
 def jars() -> Path:
@@ -57,20 +77,20 @@ def collector() -> Path:
 
 def jaeger() -> Path:
     """A folder with the program `jaeger`. Raises `Lacking`."""
-    return _from_module("jaeger", *JAEGER)
+    return _built(JAEGER)
 
 
 def dex() -> Path:
     """A folder with the program `dex`. Raises `Lacking`."""
-    return _from_module("dex", *DEX)
+    return _built(DEX)
 
 
-def _from_module(name: str, module: str, version: str, package: str) -> Path:
+def _built(program: GoProgram) -> Path:
     """Build a program inside its own module, as its makers do: `go install` refuses one that replaces modules."""
-    folder = FOLDER / f"{name}-{version}"
-    if not (folder / name).exists():
+    folder = FOLDER / f"{program.name}-{program.version}"
+    if not (folder / program.name).exists():
         _needed("go")
-        fetched = json.loads(said(["go", "mod", "download", "-json", f"{module}@{version}"]))
+        fetched = json.loads(said(["go", "mod", "download", "-json", f"{program.module}@{program.version}"]))
         work = folder / "building"
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(fetched["Dir"], work, copy_function=shutil.copyfile)
@@ -80,11 +100,22 @@ def _from_module(name: str, module: str, version: str, package: str) -> Path:
         for module_beside in (one["Old"]["Path"] for one in beside if one["New"]["Path"].startswith(".")):
             # It lies in the repository beside it and is not in the module; Go fetches it as it was at the same commit.
             said(["go", "-C", str(work), "mod", "edit", f"-dropreplace={module_beside}"])
-            said(["go", "-C", str(work), "get", f"{module_beside}@{version.rpartition('-')[2]}"])
-        built = str(folder / f"{name}.new")
-        command = ["go", "-C", str(work), "build", "-mod=mod", "-trimpath", "-ldflags=-s -w", "-o", built, package]
+            said(["go", "-C", str(work), "get", f"{module_beside}@{program.version.rpartition('-')[2]}"])
+        built = str(folder / f"{program.name}.new")
+        command = [
+            "go",
+            "-C",
+            str(work),
+            "build",
+            "-mod=mod",
+            "-trimpath",
+            "-ldflags=-s -w",
+            "-o",
+            built,
+            f"./cmd/{program.name}",
+        ]
         said(command, within=1800, environment=_building())
-        Path(built).rename(folder / name)
+        Path(built).rename(folder / program.name)
         shutil.rmtree(work)
     return folder
 

@@ -6,7 +6,7 @@ before the check, those are taken away afterwards.
 
 import shutil
 import subprocess
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,12 +51,12 @@ STAND_INS: Mapping[str, StandIn] = {
     ),
     "jaeger": StandIn(
         "Jaeger built from its Go module, without its pages",
-        ("sh", "-c", f"echo {programs.JAEGER[1]}"),
+        ("echo", programs.JAEGER.what),
         contexts={"programs": programs.jaeger},
     ),
     "oidc": StandIn(
         "Dex built from its Go module",
-        ("sh", "-c", f"echo {programs.DEX[1]}"),
+        ("echo", programs.DEX.what),
         contexts={"programs": programs.dex},
     ),
 }
@@ -79,11 +79,11 @@ def provide(engine: Engine, tags: Mapping[str, str], without: Collection[str]) -
     return left_out + [_provided(engine, service, tag) for service, tag in tags.items() if service not in without]
 
 
-def take_away(engine: Engine, origins: Sequence[Origin]) -> None:
+def take_away(engine: Engine, tags: Iterable[str]) -> None:
     """Leave nothing behind under another's name on an engine that is somebody's."""
-    for origin in origins:
-        if origin.kind == "stand-in" and not engine.own:
-            engine.docker("image", "rm", "--force", origin.tag)
+    for tag in tags:
+        if not engine.own and _label_of(engine, tag):
+            engine.docker("image", "rm", "--force", tag)
 
 
 def _provided(engine: Engine, service: str, tag: str) -> Origin:
