@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
 from common.contracts.catalog import ExchangeRatePublished
 from common.errors import TryAgain
 from common.messaging.consumer import Arrived
 from common.messaging.publisher import partition_of
-from common.messaging.subscription import SIDE_BY_SIDE
+from common.messaging.stay import SIDE_BY_SIDE, Stay
+from common.messaging.subscription import Subscription
 from common.service import Service
 from common.telemetry import Telemetry
 from common.transaction import Transaction
@@ -52,10 +53,18 @@ class World:
     async def took(self, key: str, sequence: int) -> bool:
         return (key, sequence) in await self.seen.effects()
 
+    @property
+    def subscription(self) -> Subscription:
+        assert self._hop._subscription
+        return self._hop._subscription
+
+    @property
+    def stay(self) -> Stay:
+        return self.subscription._stay
+
     def next_batch_waits(self) -> bool:
         """Whether a batch is there whose share has not ended the one before."""
-        subscription: Any = self._hop._subscription
-        return subscription._handing_over
+        return self.stay._handing_over
 
     def told(self, metric: str, **labels: str) -> float:
         return self._hop.telemetry.registry.get_sample_value(f"musubi_{metric}_total", labels) or 0
@@ -99,3 +108,43 @@ async def test_what_was_fetched_before_a_roll_back_comes_again_after_it(world: W
     assert await world.seen.effects() == [(SLOW, 1), (SLOW, 2)]
     assert world.told("batches_rolled_back") == 1
     assert world.told("events", topic=RATES, outcome="repeat") == 0
+
+
+async def test_what_waits_while_its_partition_is_given_anew_comes_again_under_the_new_claim(world: World) -> None:
+    await world.source.emit(rate(SLOW))
+    await until(world.next_batch_waits)
+    part = TopicPartition(RATES, partition_of(SLOW, 4))
+
+    await world.stay.on_partitions_revoked([part])  # as aiokafka does in a rebalance
+    claiming = asyncio.create_task(world.stay.on_partitions_assigned([part]))
+    world.handler.told.set()
+    await claiming
+
+    await until(lambda: world.took(SLOW, 2))
+    await world.source.emit(rate(SLOW))
+    await until(lambda: world.took(SLOW, 3))
+    assert await world.seen.effects() == [(SLOW, 1), (SLOW, 2), (SLOW, 3)]
+    assert world.told("events", topic=RATES, outcome="repeat") == 0, "nothing was taken that was fetched before"
+
+
+async def test_who_stops_begins_nothing_more_and_ends_what_is_in_work(world: World) -> None:
+    await world.source.emit(rate(SLOW))
+    await until(world.next_batch_waits)
+
+    stopping = asyncio.create_task(world.subscription.stop(10))
+    await until(lambda: world.stay.stopping)
+    world.handler.told.set()
+    await stopping
+
+    assert await world.seen.effects() == [(SLOW, 1)]
+
+
+async def test_a_stay_that_ends_rolls_back_what_is_in_work_and_leaves_nothing_behind(world: World) -> None:
+    await world.source.emit(rate(SLOW))
+    await until(world.next_batch_waits)
+
+    await world.stay.end()
+    world.handler.told.set()
+    await until(lambda: not world.stay.busy)
+
+    assert await world.seen.effects() == []

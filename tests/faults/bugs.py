@@ -89,7 +89,7 @@ BUGS: Mapping[str, Bug] = {
         "Offsets of a broker's earlier life are used in its next one, and a reader that stands beyond the end stays there.",
         (
             ("common.messaging.cursors:claim", taking_in.claims_without_life),
-            ("common.messaging.subscription:Subscription._rewind", taking_in.never_back),  # either alone is healed by the other
+            ("common.messaging.stay:Stay._rewind", taking_in.never_back),  # either alone is healed by the other
         ),
     ),
     "zombie-not-fenced": Bug(
@@ -99,7 +99,7 @@ BUGS: Mapping[str, Bug] = {
     "shorter-log-unnoticed": Bug(
         "A reader that stands beyond the end of a log stays there, and the relay is content with what lies before it.",
         (
-            ("common.messaging.subscription:Subscription._rewind", taking_in.never_back),
+            ("common.messaging.stay:Stay._rewind", taking_in.never_back),
             ("common.messaging.sending:Sending.acknowledged", sending.always_content),
         ),
     ),
@@ -128,7 +128,7 @@ BUGS: Mapping[str, Bug] = {
     ),
     "patience-shared": Bug(
         "Roll-backs are counted for all partitions together, so that the success of one hides the trouble of another.",
-        (("common.messaging.subscription:Subscription.__init__", taking_in.one_count),),
+        (("common.messaging.stay:Stay.__init__", taking_in.one_count),),
     ),
     # partners and mail
     "receipt-not-kept": Bug(

@@ -81,7 +81,7 @@ def fences_nobody(right: Any) -> Any:
 
 
 def never_back(right: Any) -> Any:
-    async def rewind(subscription: Any, parts: Any) -> None:
+    async def rewind(stay: Any, parts: Any) -> None:
         pass
 
     return rewind
@@ -144,9 +144,9 @@ class _OneCount(list[int]):
 
 
 def one_count(right: Any) -> Any:
-    def init(subscription: Any, *args: Any, **named: Any) -> None:
-        right(subscription, *args, **named)
-        subscription._failures = _OneCount(subscription._failures)
+    def init(stay: Any, *args: Any, **named: Any) -> None:
+        right(stay, *args, **named)
+        stay._failures = _OneCount(stay._failures)
 
     return init
 

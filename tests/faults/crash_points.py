@@ -68,9 +68,9 @@ CRASH_POINTS: dict[str, CrashPoint] = {
         _points("common.messaging.parked:quarantine", "before after", READERS),
         _points("common.messaging.consumer:Consumer.store", "before within after", READERS),
         _points("common.messaging.consumer:Consumer._handle", "within after", READERS),
-        _points("common.messaging.subscription:Subscription._seek", "before after", READERS),
-        _points("common.messaging.subscription:Subscription._hint", "before after", READERS),
-        _points("common.messaging.subscription:Subscription._go_back", "before", READERS),
+        _points("common.messaging.stay:Stay._seek", "before after", READERS),
+        _points("common.messaging.stay:Stay.hint", "before after", READERS),
+        _points("common.messaging.stay:Stay._go_back", "before", READERS),
         _points("common.messaging.dead_letters:announce", "after", READERS),
         # going on with what waits
         _points("common.messaging.unparker:Unparker._go_on", "before within after", READERS),
