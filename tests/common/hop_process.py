@@ -32,13 +32,13 @@ def stand_still() -> None:
     """Let the client behave as in aiokafka's issue 1154: it is a member of its group, and fetches nothing."""
 
     def without_fetching(right: Any) -> Any:
-        async def assigned(reader: Any, parts: Collection[TopicPartition]) -> None:
-            reader._subscriber.consumer.pause(*parts)
-            await right(reader, parts)
+        async def assigned(stay: Any, parts: Collection[TopicPartition]) -> None:
+            stay._subscriber.consumer.pause(*parts)
+            await right(stay, parts)
 
         return assigned
 
-    replace("common.messaging.subscription:Subscription.on_partitions_assigned", without_fetching)
+    replace("common.messaging.stay:Stay.on_partitions_assigned", without_fetching)
     lookout._STUCK_AFTER, subscription._CHECK_EVERY = 0.2, 0.1
 
 

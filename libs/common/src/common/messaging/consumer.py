@@ -1,7 +1,7 @@
 """What happens to the events that arrive: one batch of raw records becomes one PostgreSQL transaction behind the gate.
 
 Correctness rests on one thing: a cursor moves by compare-and-set in the transaction of the effect. How records get here is the
-business of `common.messaging.subscription`. Parked events and replays come by `work_through` alone and so meet the same code as
+business of `common.messaging.stay`. Parked events and replays come by `work_through` alone and so meet the same code as
 fresh ones.
 """
 
