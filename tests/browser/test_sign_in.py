@@ -94,7 +94,7 @@ async def test_an_officer_signs_in_where_they_wanted_to_go_and_out_again(
         assert (cookie.get("httpOnly"), cookie.get("sameSite")) == (True, "Lax")
         await page.locator(".who__out button").click()
         await page.wait_for_url("**/sign-out")
-        words = {"ja": "組織のサービスからもサインアウト", "en": "Sign out at your organisation"}[language]
+        words = {"ja": "組織のサインイン用サービスからもサインアウト", "en": "Sign out at your organisation"}[language]
         assert await page.get_by_role("link", name=words).count() == 1
         assert await seen.open("/notify/inbox") == 401
         assert [error for error in seen.errors if "net::ERR_" not in error] == []

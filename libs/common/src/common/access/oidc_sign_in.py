@@ -47,7 +47,7 @@ FAILURES: Mapping[str, Failure] = {
         {"en": "You did not sign in", "ja": "サインインは取り消されました"},
         {
             "en": "The sign-in was stopped at your organisation's page, and nothing was changed here. You can begin again.",
-            "ja": "組織のサインイン画面で中止されました。こちらでは何も変わっていません。もう一度始められます。",
+            "ja": "組織のサインイン画面で中止されました。Musubi 側の変更はありません。もう一度始められます。",
         },
     ),
     "begin-again": Failure(
@@ -61,7 +61,7 @@ FAILURES: Mapping[str, Failure] = {
     ),
     "provider-away": Failure(
         503,
-        {"en": "The sign-in service does not answer", "ja": "サインインのサービスが応答していません"},
+        {"en": "The sign-in service does not answer", "ja": "組織のサインイン用サービスが応答していません"},
         {
             "en": "Your organisation's sign-in service could not be reached. Try again in a few minutes. "
             "If it stays so, tell whoever runs this installation.",
@@ -71,10 +71,10 @@ FAILURES: Mapping[str, Failure] = {
     ),
     "provider-refused": Failure(
         400,
-        {"en": "The sign-in service said no", "ja": "サインインのサービスが受け付けませんでした"},
+        {"en": "The sign-in service said no", "ja": "組織のサインイン用サービスが受け付けませんでした"},
         {
             "en": "Please begin again. If it happens again, tell whoever runs this installation: the log there says why.",
-            "ja": "もう一度始めてください。繰り返す場合は、この環境の管理者に知らせてください。理由は記録に残っています。",
+            "ja": "もう一度始めてください。繰り返す場合は、この環境の管理者に知らせてください。理由はログに残っています。",
         },
     ),
     "token-not-trusted": Failure(
@@ -83,8 +83,8 @@ FAILURES: Mapping[str, Failure] = {
         {
             "en": "The answer of the sign-in service did not pass our checks, so nobody was signed in. Please begin again. "
             "If it happens again, tell whoever runs this installation: the log there says why.",
-            "ja": "サインインのサービスからの答えが確認を通らなかったため、サインインしていません。もう一度始めてください。"
-            "繰り返す場合は、この環境の管理者に知らせてください。理由は記録に残っています。",
+            "ja": "組織のサインイン用サービスからの応答を確認できなかったため、サインインしていません。もう一度始めてください。"
+            "繰り返す場合は、この環境の管理者に知らせてください。理由はログに残っています。",
         },
     ),
     "not-registered": Failure(
@@ -93,14 +93,14 @@ FAILURES: Mapping[str, Failure] = {
         {
             "en": "Your organisation knows you, but nobody has opened an account here for your e-mail address. "
             "Ask whoever runs this installation to add it, or sign in with another account.",
-            "ja": "組織では確認できましたが、そのメールアドレスのアカウントがここにありません。"
+            "ja": "組織での確認は済みましたが、このメールアドレスのアカウントは Musubi にありません。"
             "この環境の管理者に登録を頼むか、別のアカウントでサインインしてください。",
         },
         again="other",
     ),
     "shut-out": Failure(
         403,
-        {"en": "Your account here was closed", "ja": "アカウントは閉じられています"},
+        {"en": "Your account here was closed", "ja": "このアカウントは利用を停止されています"},
         {
             "en": "If you should still have one, ask whoever runs this installation to add you again.",
             "ja": "引き続き必要な場合は、この環境の管理者に、もう一度登録するよう頼んでください。",
@@ -114,7 +114,7 @@ FAILURES: Mapping[str, Failure] = {
             "en": "Your organisation's sign-in service does not say that the address is really yours. "
             "Confirm it there, or ask whoever looks after that service, then sign in again.",
             "ja": "組織のサインイン用サービスで、メールアドレスがご本人のものと確認されていません。"
-            "そのサービスで確認を済ませるか、担当者に頼んでから、もう一度サインインしてください。",
+            "組織の側で確認を済ませるか、担当者に頼んでから、もう一度サインインしてください。",
         },
         again="other",
     ),
@@ -124,8 +124,8 @@ FAILURES: Mapping[str, Failure] = {
         {
             "en": "At the first sign-in your e-mail address is needed, and the sign-in service did not send it. "
             "Tell whoever runs this installation: the service has to send the claim “email”.",
-            "ja": "最初のサインインにはメールアドレスが必要ですが、サービスから送られませんでした。"
-            "この環境の管理者に、サービスが「email」を送るように設定を頼んでください。",
+            "ja": "最初のサインインにはメールアドレスが必要ですが、組織のサインイン用サービスから送られませんでした。"
+            "この環境の管理者に、「email」が送られるように設定を頼んでください。",
         },
         again="other",
     ),

@@ -111,7 +111,7 @@ def _only_on_this_machine(request: Request, local_sign_in: bool) -> None:
             {
                 "en": "One-time links work only on the machine on which Musubi was started with “musubi up” or “make demo”. "
                 "Open the link in a browser there.",
-                "ja": "1回限りのリンクは、「musubi up」か「make demo」で Musubi を起動した機械でだけ使えます。"
-                "その機械のブラウザーで開いてください。",
+                "ja": "1回限りのリンクは、「musubi up」か「make demo」で Musubi を起動したパソコンでだけ使えます。"
+                "そのパソコンのブラウザーで開いてください。",
             },
         )

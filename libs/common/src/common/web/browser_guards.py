@@ -64,7 +64,7 @@ class LoopbackHosts:
                 "foreign-host",
                 {
                     "en": "This installation serves one machine only. Open it at http://127.0.0.1 with its port number.",
-                    "ja": "この環境は1台の機械専用です。ポート番号を付けて http://127.0.0.1 で開いてください。",
+                    "ja": "この環境は1台のパソコン専用です。ポート番号を付けて http://127.0.0.1 で開いてください。",
                 },
             )
         await self.app(scope, receive, send)
