@@ -33,10 +33,11 @@ setup: .venv/.ready        ## make .venv with everything in it; .venv/bin/musubi
 	@touch $@
 
 # Most tests wait for a broker or a database, so as many run at once as there are cores; each worker has its own of both.
+# In the order of the files: by the number of tests, the campaign, which is one long test, would come last and alone.
 # A part (TESTS=…) runs in one process.
 WORKERS ?= $(if $(TESTS),0,auto)
 test: setup                ## all tests; says at the end what was skipped and what would add it
-	@$(RUN)/pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	@$(RUN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # MINUTES under faults; healing and judging come on top. SEED repeats what was done, not when the machine did it.
 MINUTES ?= 65
