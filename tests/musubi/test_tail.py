@@ -370,7 +370,7 @@ def test_an_effect_that_comes_before_its_cause_waits_for_it() -> None:
 def test_what_is_no_event_is_shown_only_where_no_id_and_no_type_is_asked_for() -> None:
     nothing = decoded(ConsumerRecord("needs.needs", 0, 7, 0, 0, None, b"?", None, 0, 0, ()))
     assert Wanted().includes(nothing)
-    assert not Lineage("x").concerns(nothing.event)
+    assert not Lineage("x").take_in(nothing.event)
     assert not Wanted(types=["*"]).includes(nothing)
     assert "needs.needs/0@7" in in_words(nothing, with_data=True).plain
 

@@ -160,7 +160,7 @@ class _Tail:
             self._next[Partition(record.topic, record.partition)] = record.offset + 1
         if self._lineage is None:
             return [one for one in passing if wanted.includes(one)]
-        return [one for one in passing if self._lineage.concerns(one.event)]  # of every type: it may lead to what is wanted
+        return [one for one in passing if self._lineage.take_in(one.event)]  # of every type: it may lead to what is wanted
 
     def _print(self, passing: Sequence[Passing], wanted: Wanted) -> None:
         ordered = in_order(passing)

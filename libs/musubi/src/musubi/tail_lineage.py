@@ -24,9 +24,9 @@ class Lineage:
             self._family = event.correlation_id or self._id
         return bool(self._family)
 
-    def concerns(self, event: Event | None) -> bool:
-        """Whether this event is one of the family. It need not follow from the one that was asked for."""
-        return event is not None and ((self.learn(event) and event.correlation_id == self._family) or self._follows(event))
+    def take_in(self, event: Event | None) -> bool:
+        """Learn from this event; True if it is one of the family. It need not follow from the one that was asked for."""
+        return event is not None and ((self.learn(event) and event.correlation_id == self._family) or self._join(event))
 
     def following(self, passing: Iterable[Passing]) -> Sequence[Passing]:
         """Those of the family that follow, also of those that were given before: an effect may be read before its cause."""
@@ -35,14 +35,15 @@ class Lineage:
         while True:
             left: list[Passing] = []
             for one in waiting:
-                follows = one.event is not None and self._follows(one.event)
+                follows = one.event is not None and self._join(one.event)
                 (shown if follows else left).append(one)
             if len(left) == len(waiting):
                 self._waiting = left
                 return shown
             waiting = left
 
-    def _follows(self, event: Event) -> bool:
+    def _join(self, event: Event) -> bool:
+        """Remember this event among those whose effects follow, if it does so itself."""
         follows = event.id in self._known or event.causation_id in self._known or event.correlation_id == self._id
         if follows:
             self._known.add(event.id)
