@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
@@ -20,6 +21,7 @@ from tests import identity_provider
 from tests.browser.site import fresh_database
 from tests.common.sample_app import ORIGIN, Sample, sample
 from tests.common.test_web import Notes
+from tests.eventually import eventually
 from tests.identity_provider import IdentityProvider
 
 pytestmark = [
@@ -252,6 +254,26 @@ async def test_who_is_removed_is_out_at_once_and_may_be_invited_again(edge: Samp
         assert _why(await _signed_in(caller)) == ""
 
 
+async def test_of_two_who_invite_the_same_address_at_once_one_is_told_that_it_has_an_account(edge: Sample) -> None:
+    async def invited(tx: asyncpg.Connection, organisation: str) -> bool:
+        return await people.invite(tx, ADDRESS, organisation, Role.OFFICER, names=CITY, language="ja", now=edge.clock())
+
+    async with identity.writing(edge.dsn) as later:
+        async with identity.writing(edge.dsn) as tx:
+            for organisation in ("kamakura", "zushi"):
+                await identity.record_organisation(tx, organisation, "municipality", CITY, now=edge.clock())
+        async with identity.writing(edge.dsn) as first:
+            assert await invited(first, "kamakura")
+            waiting = asyncio.create_task(invited(later, "zushi"))
+
+            async def waits() -> bool:
+                return bool(await first.fetchval("SELECT 1 FROM pg_locks WHERE NOT granted AND pid = $1", its_process))
+
+            its_process = later.get_server_pid()
+            await eventually(waits)
+        assert not await waiting
+
+
 async def test_a_provider_that_is_away_or_says_no_is_explained_and_only_the_log_says_why(
     edge: Sample, provider: IdentityProvider
 ) -> None:
@@ -290,7 +312,7 @@ async def test_many_who_begin_at_once_take_few_of_the_databases_connections(
         answers = await asyncio.gather(*(caller.get("/sign-in/start") for _ in range(40)))
     async with identity.writing(edge.dsn) as tx:
         await tx.execute("DROP OWNED BY few; DROP ROLE few")
-    assert {answer.status_code for answer in answers} == {303}
+    assert {(answer.status_code, _why(answer)) for answer in answers} == {(303, "")}
 
 
 async def test_another_sites_page_begins_no_sign_in_and_leads_nobody_away(edge: Sample) -> None:

@@ -3,11 +3,12 @@
 Beside `common.access.identity`, on the same tables and as the same owner; `tx` is a connection inside a transaction.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from common.access import identity
 from common.access.auth import by_language
@@ -50,11 +51,16 @@ async def invite(
     tx: Connection, email: str, organisation_id: str, role: Role, *, names: Mapping[str, str], language: str, now: datetime
 ) -> bool:
     """Opens an account for whoever has this address; the organisation is recorded already. False where the address has one."""
-    if await tx.fetchval("SELECT 1 FROM identity.account WHERE email = $1 AND deactivated_at IS NULL", normalised(email)):
-        return False
-    account_id = await identity.create_account(tx, organisation_id, role, names=names, language=language, now=now)
-    await tx.execute("UPDATE identity.account SET email = $2 WHERE id = $1", account_id, normalised(email))
-    return True
+    # One statement, so that of two who invite the same address at once the second is told so.
+    added = await tx.fetchval(
+        """
+        INSERT INTO identity.account (id, organisation_id, role, names, language, created_at, email)
+        VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7)
+        ON CONFLICT (email) WHERE deactivated_at IS NULL DO NOTHING RETURNING true
+        """,
+        uuid4(), organisation_id, str(role), json.dumps(dict(names)), language, now, normalised(email),
+    )  # fmt: skip
+    return bool(added)
 
 
 async def remove(tx: Connection, email: str, *, now: datetime) -> bool:
