@@ -7,7 +7,8 @@ import asyncpg
 import httpx
 import pytest
 
-from musubi import cli, migrate
+from common.postgres import Database
+from musubi import cli, migrate, places
 from tests.brokers import Broker
 from tests.chain import running_chain
 from tests.mailbox import Mailbox
@@ -42,6 +43,12 @@ def test_a_database_that_is_away_is_said_in_a_line(
     monkeypatch.setenv("MUSUBI_POSTGRES", f"postgresql://127.0.0.1:{free_port}/musubi")
     assert cli.main(command) == 1
     assert "The database of identity does not answer" in capsys.readouterr().err
+
+
+async def test_a_time_out_of_the_broker_is_not_told_as_one_of_the_database(postgres: str) -> None:
+    with pytest.raises(TimeoutError):
+        async with places.using(Database(postgres, "needs", connections=1)):
+            raise TimeoutError
 
 
 async def test_a_database_of_another_version_is_said_in_a_line(

@@ -11,7 +11,7 @@ from common.postgres import Database
 from common.settings import ESCAPES, names_a_database
 from musubi import roles, run_file
 from musubi.advice import CannotGoOn
-from musubi.database_words import in_words
+from musubi.database_words import in_words, in_words_beside_others
 
 
 class Kafka(NamedTuple):
@@ -85,17 +85,20 @@ def known(services: Sequence[str]) -> tuple[str, ...]:
 
 @asynccontextmanager
 async def opened(dsn: str, service: str) -> AsyncIterator[Database]:
-    """A service's database while the block runs; raises like `using`."""
-    async with using(Database(dsn, service, connections=1)) as database:
-        yield database
+    """A service's database while the block runs, which speaks to nothing else; raises like `using`."""
+    with in_words(service, database_variable(service)):
+        async with using(Database(dsn, service, connections=1)) as database:
+            yield database
 
 
 @asynccontextmanager
 async def using(database: Database) -> AsyncIterator[Database]:
     """Open this database while the block runs. Raises `CannotGoOn` where it does not answer or lacks its tables."""
-    with in_words(database.schema, database_variable(database.schema)):
+    variable = database_variable(database.schema)
+    with in_words_beside_others(database.schema, variable):
         try:
-            await database.open()
+            with in_words(database.schema, variable):
+                await database.open()
             yield database
         finally:
             await database.close()
