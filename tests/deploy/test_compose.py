@@ -64,6 +64,10 @@ def test_each_process_is_told_of_settings_that_it_knows_and_of_all_that_it_needs
         assert told.keys() <= product.variables_of_the_command(), name
     asked = {name: SERVICES["musubi"]["environment"][places.service_variable(name)] for name in product.SERVICES}
     assert asked == {name: f"http://{name}:{PORT}" for name in product.SERVICES}
+    provider = {
+        key: value for key, value in SERVICES["notify"]["environment"].items() if "_OIDC_" in key and not key.endswith("_SECRET")
+    }
+    assert provider and provider.items() <= SERVICES["musubi"]["environment"].items()
     assert SERVICES["migrations"]["environment"].keys() == {f"MUSUBI_POSTGRES_{schema.upper()}" for schema in product.SCHEMAS}
     passwords = {f"MUSUBI_KAFKA_PASSWORD_{name.upper()}" for name in product.SERVICES}
     assert passwords <= SECURED["topics"]["environment"].keys()

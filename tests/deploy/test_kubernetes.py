@@ -271,6 +271,9 @@ def test_operators_find_a_desk_at_which_the_command_knows_all_that_it_looks_afte
     told = overlay.environment(made)
     databases = {f"MUSUBI_POSTGRES_{schema.upper()}" for schema in product.SCHEMAS}
     assert told.keys() >= databases | {"MUSUBI_KAFKA", "MUSUBI_SMTP_HOST"}
+    (notify,) = (made for made in overlay.pods() if made.labels.get("app.kubernetes.io/name") == "notify")
+    provider = {name for name in overlay.environment(notify) if "_OIDC_" in name and not name.endswith("_SECRET")}
+    assert provider <= told.keys()
     for name in product.SERVICES:
         assert told[f"MUSUBI_URL_{name.upper()}"] == f"http://{name}:{PORT}"
     for way in ("create job desk --from=cronjob/musubi", "exec -it job/desk -- python -m musubi "):

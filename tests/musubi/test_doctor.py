@@ -54,7 +54,7 @@ def test_all_is_well_where_musubi_runs_and_nothing_where_it_has_ended(tmp_path: 
         code, said = asked()
         found = {(one["check"], one["state"]) for one in said["checks"]}
         assert (code, said["well"]) == (0, True)
-        assert found == {(check, "left out") for check in ("rights", *OF_NO_USE_YET)} | {
+        assert found == {(check, "left out") for check in ("rights", "sign-in", *OF_NO_USE_YET)} | {
             (check, "well")
             for check in ("settings", "broker", "topics", "database", "migrations", "services", "mail", "clock", "time zones")
         }  # fmt: skip
@@ -65,7 +65,7 @@ def test_all_is_well_where_musubi_runs_and_nothing_where_it_has_ended(tmp_path: 
     assert (code, said["well"], set(failures)) == (1, False, {"broker", "database"})
     assert all("`musubi up`" in fix for fix in failures.values())
     left_out = {one["check"] for one in said["checks"] if one["state"] == "left out"}
-    assert left_out == {"topics", "rights", "migrations", "services", "clock", *OF_NO_USE_YET}
+    assert left_out == {"topics", "rights", "migrations", "services", "sign-in", "clock", *OF_NO_USE_YET}
 
 
 @pytest.mark.kafka
@@ -196,6 +196,8 @@ async def test_whatever_falls_silent_is_told_in_time(
         monkeypatch.setenv("MUSUBI_POSTGRES", f"postgresql://somebody@{proxy.address}/musubi")
         monkeypatch.setenv("MUSUBI_SMTP_HOST", "127.0.0.1")
         monkeypatch.setenv("MUSUBI_SMTP_PORT", str(proxy.port))
+        monkeypatch.setenv("MUSUBI_OIDC_ISSUER", f"http://{proxy.address}")
+        monkeypatch.setenv("MUSUBI_OIDC_CLIENT_ID", "musubi")
         for name in roles.SERVICES:
             monkeypatch.setenv(f"MUSUBI_URL_{name.upper()}", f"http://{proxy.address}")
         begun = time.monotonic()
@@ -208,7 +210,7 @@ async def test_whatever_falls_silent_is_told_in_time(
     checks = json.loads(capsys.readouterr().out)["checks"]
     failures = {one["check"]: one for one in checks if one["state"] == "failed"}
     assert sorted(one["of"] for one in checks if one["check"] == "services") == sorted(roles.SERVICES)
-    assert set(failures) == {"broker", "database", "mail", "services"}
+    assert set(failures) == {"broker", "database", "mail", "services", "sign-in"}
     assert all(one["fix"] for one in failures.values())
     assert failures["database"]["of"] == "needs, catalog, matching, notify, identity"
     assert "MUSUBI_KAFKA" in failures["broker"]["fix"]

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from common.clock import utc_now
 from musubi import cli, doctor_around, doctor_settings, places, roles
 from musubi.advice import CannotGoOn
 from musubi.doctor_findings import Finding
+from tests import identity_provider
 from tests.deploy import product
 from tests.eventually import eventually
 from tests.mailbox import Mailbox
@@ -61,6 +63,12 @@ def test_every_variable_that_is_read_somewhere_is_known() -> None:
     for source in (*SOURCES.glob("libs/*/src/**/*.py"), *SOURCES.glob("services/*/src/**/*.py")):
         for name in re.findall(r'environ[^\n]*"(MUSUBI_[A-Z_]*[A-Z])"', source.read_text()):
             assert name in doctor_settings.known(), f"{source.name} reads {name}, doctor_settings.known() lacks it"
+    compose = (SOURCES / "docker-compose.yml").read_text()
+    of_others = set(re.findall(r"\$\{(MUSUBI_[A-Z_]*[A-Z])", compose))
+    for source in SOURCES.glob("tests/**/*.py"):
+        of_others |= set(re.findall(r'environ[^\n]*"(MUSUBI_[A-Z_]*[A-Z])"', source.read_text()))
+    assert {"MUSUBI_BIND", "MUSUBI_REQUIRE"} <= of_others
+    assert doctor_settings.unknown(of_others) == []
 
 
 def test_musubi_does_not_start_with_what_cannot_be_read_and_says_so_in_a_line(
@@ -104,6 +112,24 @@ async def test_a_mail_server_is_asked_and_gets_no_mail(smtp: Mailbox, monkeypatc
     monkeypatch.setenv("MUSUBI_SMTP_PASSWORD", "a guess")
     (found,) = await doctor_around.mail(NOWHERE)  # this server takes no names, and speaks no TLS
     assert (found.state, "a guess" in str(found)) == ("failed", False)
+
+
+async def test_the_provider_is_asked_who_it_is_and_nobody_is_signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    (unnamed,) = await doctor_around.sign_in(utc_now)
+    assert (unnamed.state, "MUSUBI_OIDC_ISSUER" in unnamed.found) == ("left out", True)
+    with identity_provider.running() as provider:
+        monkeypatch.setenv("MUSUBI_OIDC_ISSUER", provider.issuer)
+        monkeypatch.setenv("MUSUBI_OIDC_CLIENT_ID", "musubi")
+        (answering,) = await doctor_around.sign_in(utc_now)
+        monkeypatch.setenv("MUSUBI_OIDC_ISSUER", f"{provider.issuer}/")
+        (otherwise,) = await doctor_around.sign_in(utc_now)
+        assert not provider.tokens
+    (away,) = await doctor_around.sign_in(utc_now)
+    assert (answering.state, otherwise.state, away.state) == ("well", "failed", "failed")
+    assert "calls itself otherwise" in otherwise.found and "ConnectError" in away.found
+    monkeypatch.setenv("MUSUBI_OIDC_INTERNAL", "http://nowhere.invalid:5556")
+    (unknown,) = await doctor_around.sign_in(utc_now)
+    assert (unknown.state, "nowhere.invalid" in unknown.found) == ("failed", True)
 
 
 @asynccontextmanager

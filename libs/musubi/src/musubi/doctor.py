@@ -19,8 +19,8 @@ from musubi.doctor_findings import CHECK_SECONDS, Finding, failed, left_out, mer
 from musubi.tables import printable
 
 _ORDER = (
-    "settings", "broker", "topics", "rights", "database", "migrations", "services", "mail", "clock", "time zones",
-    "holiday years", "fonts",
+    "settings", "broker", "topics", "rights", "database", "migrations", "services", "mail", "sign-in", "clock",
+    "time zones", "holiday years", "fonts",
 )  # fmt: skip
 _COLOURS = {"well": "green", "failed": "bold red", "left out": "dim"}
 
@@ -50,6 +50,7 @@ async def examined(folder: Path, services: Sequence[str], clock: Clock = utc_now
         *(("database", schema, _database(folder, schema, clock)) for schema in (*services, roles.IDENTITY)),
         ("services", "", doctor_around.services(running.address if running else "", services)),
         ("mail", "", doctor_around.mail(folder)),
+        ("sign-in", "", doctor_around.sign_in(clock)),
         ("time zones", "", doctor_around.zones()),
     ]
     parts = await asyncio.gather(*(within(CHECK_SECONDS, name, looking, of=of) for name, of, looking in checks))

@@ -1,12 +1,16 @@
-"""What `musubi doctor` looks at beside broker, databases and settings: the mail server, the services, the zones of the world."""
+"""What `musubi doctor` looks at beside broker, databases and settings: mail server, provider, services, zones of the world."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import httpx
 
+from common.access.oidc import NotIdentified, Provider
+from common.clock import Clock
 from common.settings import Settings, Unconfigured
 from musubi import places, status
 from musubi.doctor_findings import ANSWER_SECONDS, Finding, failed, left_out, well
@@ -15,6 +19,7 @@ from notify import offices, smtp
 from notify.settings import NotifySettings
 
 _NOT_OF_MAIL = {name: field.get_default() for name, field in Settings.model_fields.items()} | {"postgres": "", "kafka": ""}
+_NOT_OF_SIGN_IN = {name: value for name, value in _NOT_OF_MAIL.items() if not name.startswith("oidc_")}
 
 
 async def mail(folder: Path) -> Sequence[Finding]:
@@ -41,6 +46,31 @@ def _fix_for(answer: str) -> str:
     if "Timeout" in kind or "TLS" in answer or "SSL" in answer:
         return "let no firewall stand between, let MUSUBI_SMTP_PORT and MUSUBI_SMTP_TLS fit (465 with TLS; 587 and 25 without)"
     return "start the mail server, and see that MUSUBI_SMTP_HOST and MUSUBI_SMTP_PORT name it"
+
+
+async def sign_in(clock: Clock) -> Sequence[Finding]:
+    """Does the provider answer at which people sign in, and call itself as it is called here? Nobody is signed in."""
+    try:
+        settings = Settings.read(**_NOT_OF_SIGN_IN)
+    except Unconfigured:
+        return [left_out("sign-in", "one of its settings is wrong")]
+    if not settings.oidc_issuer:
+        return [left_out("sign-in", "no provider is named here (MUSUBI_OIDC_ISSUER)")]
+    host = urlsplit(settings.oidc_internal or settings.oidc_issuer).hostname or ""
+    proxied = getproxies().keys() - {"no"}  # then names are looked up there
+    if not proxied and (trouble := await trouble_with_name(host)):
+        return [failed("sign-in", trouble, "put the right name into MUSUBI_OIDC_ISSUER, or into MUSUBI_OIDC_INTERNAL")]
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await Provider(settings, clock).check()
+    except TimeoutError:
+        why = "it does not answer"
+    except NotIdentified as error:
+        why = f"{error.why}: {error.__cause__}" if isinstance(error.__cause__, httpx.ConnectError) else error.why
+    else:
+        return [well("sign-in", f"{settings.oidc_issuer} answers by this name; nobody was signed in")]
+    fix = "put what it calls itself into MUSUBI_OIDC_ISSUER, and let it be reached from here, by MUSUBI_OIDC_INTERNAL if need be"
+    return [failed("sign-in", f"{settings.oidc_issuer}: {why}", fix)]
 
 
 async def services(running: str, names: Iterable[str]) -> Sequence[Finding]:

@@ -11,6 +11,8 @@ from notify.settings import NotifySettings
 
 PREFIX = "MUSUBI_"
 _FOR_COMMANDS = ("FOLDER", "KEY", "OPERATOR", "URL")
+_FOR_OTHERS = ("BIND", "PORT", "VERSION", "REQUIRE", "TEST_KAFKA", "CHROMIUM", "FAULTS_SEED")
+"""Read by docker-compose.yml and by the tests, from the same environment."""
 _SIMILAR = 0.75
 
 
@@ -48,9 +50,10 @@ def wrong(line: str) -> Finding:
 def unknown(said: Iterable[str]) -> list[Finding]:
     """A finding on each of these variables that nobody reads, so that what it says has no effect."""
     names = {name.removeprefix(PREFIX): name for name in known()}
+    read = {*names, *_FOR_OTHERS}
     found = []
     for name in said:
-        if name.upper() in names.values():
+        if name.upper().removeprefix(PREFIX) in read:
             continue
         meant = difflib.get_close_matches(name.upper().removeprefix(PREFIX), names, 1, _SIMILAR)
         fix = f"call it {names[meant[0]]}, if that is meant" if meant else "take it away, or give it the name of a setting"

@@ -58,6 +58,13 @@ class Provider:
         self._read_at: datetime | None = None
         self._learning: asyncio.Task[None] | None = None
 
+    async def check(self) -> None:
+        """Raises `NotIdentified` unless it publishes, under the name that we know it by, all that signing in takes."""
+        for name in ("authorization_endpoint", "token_endpoint"):
+            await self._address(name)
+        if not (await self._read_keys()).keys:
+            raise NotIdentified("provider-away", "it publishes no keys that we can use")
+
     async def page(self, attempt: Attempt, *, language: str, choose: bool) -> str:
         """The address of the provider's page that this attempt begins with; `choose` asks it not to take who was there last."""
         asked = {
