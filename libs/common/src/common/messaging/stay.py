@@ -199,7 +199,7 @@ class Stay(ConsumerRebalanceListener):
                 self._failures[number] = 0
                 await self._went_on(after, turns)
         except Exception as error:  # noqa: BLE001  whatever it was: nothing is committed, so go back and try again
-            self._failures[number] += 1  # a count for each share: the other one's success says nothing about this one
+            self._failures[number] += 1  # a count for each share: another's success says nothing about this one
             await self._go_back(share, error, self._failures[number])
         finally:
             self.batches += 1
