@@ -38,3 +38,5 @@ class Facet:
     possible: int
     reasons: tuple[Reason, ...]
     earn: Callable[[Need, Offering, Circumstances], Earned]
+    steps: tuple[tuple[int, ...], ...] = ()
+    """What decides between the declared points, as numbers; part of the version of the points."""

@@ -5,12 +5,14 @@ What nobody stated earns less than what is known to be good, and the sentence sa
 
 import hashlib
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import NamedTuple
 
 from common import vocabulary
 from matching.domain.circumstances import Circumstances
 from matching.domain.facet import Earned, Facet, Reason
 from matching.domain.price_facet import PRICE
+from matching.domain.prices import EXACT
 from matching.domain.requirements import stated_for
 from matching.domain.sides import Need, Offering
 from matching.domain.words import Compared
@@ -100,15 +102,19 @@ def _quantity(need: Need, offering: Offering, _: Circumstances) -> Earned:
     quantity, minimum, maximum = need.quantity, offering.minimum_order, offering.maximum_order
     values = {"quantity": quantity, "unit": need.unit, "minimum": minimum, "maximum": maximum}
     if minimum is not None and quantity < minimum:
-        points = int(TOO_FEW.points * quantity / minimum)
+        points = _share(TOO_FEW.points, quantity, minimum)
         return Earned(points, TOO_FEW, {**values, "missing": minimum - quantity})
     if maximum is not None and quantity > maximum:
-        points = int(TOO_MANY.points * maximum / quantity)
+        points = _share(TOO_MANY.points, maximum, quantity)
         return Earned(points, TOO_MANY, {**values, "missing": quantity - maximum})
     if minimum is not None and maximum is not None:
         return Earned(WITHIN_ORDERS.points, WITHIN_ORDERS, values)
     reason = ABOVE_MINIMUM if minimum is not None else BELOW_MAXIMUM if maximum is not None else NO_LIMITS
     return Earned(reason.points, reason, values)
+
+
+def _share(points: int, part: Decimal, whole: Decimal) -> int:
+    return int(EXACT.divide_int(EXACT.multiply(points, part), whole))
 
 
 # Lead time -------------------------------------------------------------------------------------------------------------
@@ -248,7 +254,14 @@ FACETS = (
         _quantity,
     ),
     PRICE,
-    Facet("lead_time", {"en": "Lead time", "ja": "納期"}, 10, (IN_TIME, LATE, LEAD_TIME_NOT_STATED), _lead_time),
+    Facet(
+        "lead_time",
+        {"en": "Lead time", "ja": "納期"},
+        10,
+        (IN_TIME, LATE, LEAD_TIME_NOT_STATED),
+        _lead_time,
+        (*SPARES, (DAYS_LATE_PER_POINT,)),
+    ),
     Facet("specification", {"en": "Specification", "ja": "仕様"}, 12, (NOTHING_ASKED, ALL_MET, SOME_MET), _specification),
     Facet(
         "standards",
@@ -263,13 +276,16 @@ FACETS = (
 
 POSSIBLE = sum(facet.possible for facet in FACETS)
 
-STEPS = 1
-"""Raise it when the way from one declared number of points to the next changes, such as how fast lateness costs points."""
+STEPS = 2
+"""Raise it when the way from one declared number of points to the next changes otherwise than by a declared step."""
 
 
 def version_of(facets: Iterable[Facet]) -> str:
-    """Changes with every declared number of points, and with `STEPS`."""
-    declared = [(facet.name, facet.possible, [(one.code, one.points) for one in facet.reasons]) for facet in facets]
+    """Changes with every declared number of points, with the steps between them, and with `STEPS`."""
+    declared = [
+        (facet.name, facet.possible, [(one.code, one.points) for one in facet.reasons], [tuple(step) for step in facet.steps])
+        for facet in facets
+    ]
     return f"{STEPS}-{hashlib.sha256(repr(declared).encode()).hexdigest()[:8]}"
 
 

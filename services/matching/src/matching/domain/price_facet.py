@@ -1,21 +1,34 @@
-"""The price facet: what the quantity costs under the offering's tiers, against the need's budget for one unit.
+"""The price facet: what the quantity costs under the offering's tiers, against the need's budget.
 
 A price in another currency is compared only through rates that are fresh enough, and the sentence shows rate, day and source.
+Points are decided without rounding anything, so that whoever computes them anew comes to the same.
 """
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from matching.domain.circumstances import Circumstances, NoRate, converted, rates_between
+from matching.domain.circumstances import Circumstances, NoRate, Rate, converted, rates_between
 from matching.domain.facet import Earned, Facet, Reason
-from matching.domain.prices import PriceAt, price_at, tier_reached
+from matching.domain.prices import EXACT, PriceAt, price_at, tier_reached
 from matching.domain.sides import Need, Offering, Prices
 
-PERCENT_BELOW_PER_POINT = 5
 WITHIN_BUDGET = 15
-NOTHING_LEFT_AT = Decimal("1.2")
-"""So many times the budget earns nothing."""
+
+
+class PriceStep(NamedTuple):
+    """A price of up to so many 300ths of the budget earns so many points."""
+
+    at_most: int
+    points: int
+
+
+PARTS_OF_BUDGET = 300
+PRICE_STEPS = (
+    *(PriceStep(225 + 15 * lost, 20 - lost) for lost in range(5)),  # a point for every 5 % below the budget
+    PriceStep(PARTS_OF_BUDGET, WITHIN_BUDGET),
+    *(PriceStep(4 * (90 - points), points) for points in range(WITHIN_BUDGET - 1, 0, -1)),  # down to none at 1.2 budgets
+)
 
 # Three ways to say a price; each reason about a price begins with one of them.
 _PLAIN_EN = "{unit_price:money currency} per {unit:one} at {quantity:quantity unit}"
@@ -124,11 +137,11 @@ def _price(need: Need, offering: Offering, circumstances: Circumstances) -> Earn
         "tier": at.tier,
     }
     saying = "_average" if prices.basis == "incremental" else ""
-    if need.unit_budget is None:
+    if need.budget is None:
         reason = NO_BUDGET[saying]
         return Earned(reason.points, reason, values)
     values |= {"unit_budget": need.unit_budget, "budget_currency": need.currency}
-    return _against_budget(need.unit_budget, need.currency, prices, at, circumstances, saying, values)
+    return _against_budget(need.budget, need.currency, prices, at, circumstances, saying, values)
 
 
 def _no_price_at(need: Need, prices: Prices) -> Earned:
@@ -155,30 +168,41 @@ def _against_budget(
         reason = (NO_RATE if rates.rate is None else OLD_RATE)[saying]
         day = rates.rate.as_of if rates.rate else None
         return Earned(reason.points, reason, {**values, "lacking": rates.currency, "rate_day": day})
-    price = at.unit_price
     if rates:
-        price = converted(price, prices.currency, rates)
         saying += "_converted"
-        values |= {"compared": price, "rates": rates}
-    if price > budget:
-        return _above(price, budget, saying, values)
-    percent = int((budget - price) * 100 / budget)
+        values |= {"compared": converted(at.unit_price, prices.currency, rates), "rates": rates}
+    cost, budget = _side_by_side(at.total, budget, prices.currency, rates)
+    if cost > EXACT.multiply(2, budget):
+        reason = FAR_ABOVE_BUDGET[saying]
+        return Earned(reason.points, reason, values)
+    if cost > budget:
+        return Earned(price_points(cost, budget), ABOVE_BUDGET[saying], {**values, "percent": max(1, _percent(cost, budget))})
+    percent = _percent(cost, budget)
     if percent == 0:
         return Earned(WITHIN_BUDGET, ON_BUDGET[saying], values)
-    most = BELOW_BUDGET[saying].points
-    points = min(most, WITHIN_BUDGET + percent // PERCENT_BELOW_PER_POINT)
-    return Earned(points, BELOW_BUDGET[saying], {**values, "percent": percent})
+    return Earned(price_points(cost, budget), BELOW_BUDGET[saying], {**values, "percent": percent})
 
 
-def _above(price: Decimal, budget: Decimal, saying: str, values: dict[str, Any]) -> Earned:
-    """From just above the budget down to nothing at `NOTHING_LEFT_AT` times the budget, rounded down."""
-    if price > 2 * budget:
-        return Earned(0, FAR_ABOVE_BUDGET[saying], values)
-    room = budget * (NOTHING_LEFT_AT - 1)
-    points = max(0, int(WITHIN_BUDGET * (budget + room - price) / room))
-    percent = max(1, int((price - budget) * 100 / budget))
-    reason = ABOVE_BUDGET[saying]
-    return Earned(min(points, reason.points), reason, {**values, "percent": percent})
+def _side_by_side(total: Decimal, budget: Decimal, origin: str, rates: tuple[Rate, ...]) -> tuple[Decimal, Decimal]:
+    """Both in one measure that needs no division: whatever would divide the one multiplies the other."""
+    for rate in rates:
+        if rate.currency == origin:
+            budget = EXACT.multiply(budget, rate.per_usd)
+        else:
+            total = EXACT.multiply(total, rate.per_usd)
+    return total, budget
+
+
+def price_points(cost: Decimal, budget: Decimal) -> int:
+    """The points of a price, both in one measure; none beyond the last step."""
+    parts = EXACT.multiply(PARTS_OF_BUDGET, cost)
+    return next((step.points for step in PRICE_STEPS if parts <= EXACT.multiply(step.at_most, budget)), 0)
+
+
+def _percent(cost: Decimal, budget: Decimal) -> int:
+    """By how many whole percent of the budget the price is off."""
+    off = EXACT.multiply(100, EXACT.subtract(max(cost, budget), min(cost, budget)))
+    return int(EXACT.divide_int(off, budget)) if off else 0
 
 
 PRICE = Facet(
@@ -198,4 +222,5 @@ PRICE = Facet(
         TOTAL_TOO_LARGE,
     ),
     _price,
+    ((PARTS_OF_BUDGET,), *PRICE_STEPS),
 )

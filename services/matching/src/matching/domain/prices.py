@@ -1,12 +1,14 @@
 """What a quantity costs under price tiers."""
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, Inexact
 
 from matching.domain.sides import Prices
 
 LARGEST_TOTAL = Decimal(10) ** 18
 """Contracts carry amounts below this; a larger product of quantity and price is surely a slip of units."""
+EXACT = Context(prec=200, traps=[Inexact])
+"""For products of what contracts carry: nothing is rounded, and it raises rather than round."""
 _SIX_PLACES = Decimal("0.000001")
 
 
@@ -26,7 +28,7 @@ def price_at(prices: Prices, quantity: Decimal) -> PriceAt | None:
         return None
     if prices.basis == "all_units":
         unit_price = prices.unit_prices[tier - 1]
-        total = unit_price * quantity
+        total = EXACT.multiply(unit_price, quantity)
     else:
         total = _each_tier_prices_its_own(prices, quantity, tier)
         unit_price = total / quantity
@@ -47,7 +49,10 @@ def _each_tier_prices_its_own(prices: Prices, quantity: Decimal, tier: int) -> D
     """What is below a tier's threshold costs the tier before; what is below the second threshold costs the first tier."""
     begins = (Decimal(0), *prices.quantities[1:tier])
     ends = (*prices.quantities[1:tier], quantity)
-    return sum(((end - begin) * price for begin, end, price in zip(begins, ends, prices.unit_prices, strict=False)), Decimal(0))
+    total = Decimal(0)
+    for begin, end, price in zip(begins, ends, prices.unit_prices, strict=False):
+        total = EXACT.add(total, EXACT.multiply(EXACT.subtract(end, begin), price))
+    return total
 
 
 def six_places(amount: Decimal) -> Decimal:

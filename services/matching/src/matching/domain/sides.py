@@ -95,14 +95,14 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a municipality wants to buy. `unit_budget` is the budget for one unit, not rounded."""
+    """What a municipality wants to buy. `budget` is for the whole quantity, in `currency`; the deadline is its last day."""
 
     id: str
     technology: str
     unit: str
     country: str
     quantity: Decimal
-    unit_budget: Decimal | None
+    budget: Decimal | None
     currency: str
     deadline: date
     languages: tuple[str, ...]
@@ -114,6 +114,11 @@ class Need:
     def group(self) -> str:
         return vocabulary.technologies()[self.technology].group
 
+    @property
+    def unit_budget(self) -> Decimal | None:
+        """The budget for one unit, to 28 digits."""
+        return None if self.budget is None else self.budget / self.quantity
+
     @classmethod
     def of(cls, fact: needs.NeedPosted) -> "Need":
         return cls(
@@ -122,7 +127,7 @@ class Need:
             unit=fact.unit,
             country=fact.municipality.country,
             quantity=fact.quantity,
-            unit_budget=fact.unit_budget,
+            budget=fact.budget.amount if fact.budget else None,
             currency=fact.budget.currency if fact.budget else "",
             deadline=fact.deadline,
             languages=_first_parts(fact.municipality.languages),
