@@ -44,8 +44,8 @@ def codes_raised_in(*packages: str) -> set[str]:
 
 
 def test_every_code_that_contracts_and_services_raise_has_words() -> None:
-    codes = codes_raised_in("common", "needs", "catalog")
-    assert {"unknown_technology", "unit_mismatch", "order_range", "repeated_name", "unknown_company", "date_ahead"} <= codes
+    codes = codes_raised_in("common", "needs", "catalog", "matching")
+    assert {"unknown_technology", "unit_mismatch", "order_range", "repeated_name", "unknown_company", "unknown_reason"} <= codes
     assert codes - set(words()) == set()
 
 

@@ -10,6 +10,8 @@ MATRIX = {
     Action.SEE_NEEDS:       ("all",  "all",  "all",  "all",  "all",  "all",  "all"),
     Action.SEE_OFFERINGS:   ("all",  "all",  "all",  "all",  "all",  "all",  "all"),
     Action.SEE_PROPOSALS:   (None,   "own",  "own",  "all",  "all",  "all",  None),
+    Action.GIVE_FEEDBACK:   (None,   "own",  "own",  "all",  "all",  None,   None),
+    Action.SEE_OUTCOMES:    (None,   None,   None,   None,   "all",  "all",  None),
     Action.SEE_INBOX:       (None,   "own",  "own",  "own",  "own",  None,   None),
     Action.ACKNOWLEDGE:     (None,   "own",  "own",  "own",  "own",  None,   None),
     Action.SEE_MAIL:        (None,   None,   None,   None,   "all",  "all",  None),

@@ -36,6 +36,9 @@ class Action(StrEnum):
     SEE_NEEDS = "see needs"
     SEE_OFFERINGS = "see offerings"
     SEE_PROPOSALS = "see proposals"
+    GIVE_FEEDBACK = "say what becomes of a proposal"
+    """Which words each kind of organisation has for it, matching says."""
+    SEE_OUTCOMES = "see what became of proposals"
     SEE_INBOX = "see the inbox"
     ACKNOWLEDGE = "acknowledge"
     SEE_MAIL = "see the folder of mails"
@@ -63,24 +66,29 @@ PERMISSIONS: dict[Role, dict[Action, Reach]] = {
     Role.OFFICER: {
         **EVERYBODY,
         Action.SEE_PROPOSALS: "own",
+        Action.GIVE_FEEDBACK: "own",
         Action.SEE_INBOX: "own",
         Action.ACKNOWLEDGE: "own",
     },
     Role.COMPANY: {
         **EVERYBODY,
         Action.SEE_PROPOSALS: "own",
+        Action.GIVE_FEEDBACK: "own",
         Action.SEE_INBOX: "own",
         Action.ACKNOWLEDGE: "own",
     },
     Role.OFFICE: {
         **EVERYBODY,
         Action.SEE_PROPOSALS: "all",
+        Action.GIVE_FEEDBACK: "all",
         Action.SEE_INBOX: "own",
         Action.ACKNOWLEDGE: "own",
     },
     Role.SECRETARIAT: {
         **EVERYBODY,
         Action.SEE_PROPOSALS: "all",
+        Action.GIVE_FEEDBACK: "all",
+        Action.SEE_OUTCOMES: "all",
         Action.SEE_INBOX: "own",
         Action.ACKNOWLEDGE: "own",
         Action.SEE_MAIL: "all",
@@ -88,6 +96,7 @@ PERMISSIONS: dict[Role, dict[Action, Reach]] = {
     Role.OPERATOR: {
         **EVERYBODY,
         Action.SEE_PROPOSALS: "all",
+        Action.SEE_OUTCOMES: "all",
         Action.SEE_MAIL: "all",
         Action.SEE_PARKED: "all",
         Action.MEND_PARKED: "all",

@@ -1,4 +1,4 @@
-"""What the matching service announces: for every need its shortlist, explained."""
+"""What the matching service announces: for every need its shortlist, explained, and what became of a match."""
 
 from datetime import date
 from typing import Annotated, ClassVar, Literal
@@ -14,6 +14,7 @@ from common.contracts.values import (
     Line,
     Money,
     Name,
+    Note,
     PositiveAmount,
     TechnologyCode,
     Text,
@@ -85,3 +86,49 @@ class ShortlistChanged(Fact):
     @property
     def subject(self) -> str:
         return self.need.id
+
+
+Speaking = Literal["municipality", "company", "office", "secretariat"]
+"""Who may say what becomes of a match, by kind of organisation."""
+Word = Literal["interested", "declined", "introduced", "awarded", "taken_back"]
+"""What can be said of a match. `taken_back` makes the organisation's word before it count no more."""
+Outcome = Literal["awarded", "introduced", "interested", "one_sided", "declined"]
+"""What became of a match. `one_sided`: one is interested, the other has declined."""
+
+
+class Statement(Value):
+    """What one organisation said of a match, and where the match stood on the need's list at that moment."""
+
+    organisation_id: Id
+    organisation: Name
+    kind: Speaking
+    word: Word
+    reason: Line | None = Field(None, description="Why it declined: a code of the list of reasons")
+    note: Note | None = None
+    on_behalf_of: Id | None = Field(None, description="The municipality whose award an office or the secretariat recorded")
+    said_by: Id = Field(description="An account, not a name")
+    said_at: AwareDatetime
+    place: Annotated[int, Field(ge=1)] | None = Field(None, description="Rank on the need's list; none: not on it")
+    score: Annotated[int, Field(ge=0, le=100)] | None = Field(None, description="None: it did not fit any more")
+    weights: Line = Field(description="Version of the facets' points")
+
+
+class FeedbackGiven(Fact):
+    """Somebody said something of a match: what it was, and with it all that stands of the match now."""
+
+    type: ClassVar[str] = "feedback.given.v1"
+    topic: ClassVar[str] = "matching.feedback"
+
+    need_id: Id
+    offering_id: Id
+    municipality_id: Id
+    company_id: Id
+    technology: TechnologyCode
+    said: Statement
+    standing: list[Statement] = Field(description="The latest word of each organisation, without those taken back; newest first")
+    outcome: Outcome | None = Field(description="None: all was taken back")
+
+    @property
+    def subject(self) -> str:
+        """The match, so that what is said of it stays in order; of two matches of a need nothing has to be in order."""
+        return f"{self.need_id}/{self.offering_id}"

@@ -35,6 +35,7 @@ TOPICS = {
         Topic("catalog.offerings", "state", "catalog", ("matching",)),
         Topic("catalog.exchange-rates", "state", "catalog", ("matching",)),
         Topic("matching.proposals", "state", "matching", ("notify",)),
+        Topic("matching.feedback", "facts", "matching"),
         Topic("notify.notifications", "facts", "notify"),
         Topic("dead-letters", "facts", ANY_SERVICE, partitions=1),
     )
@@ -60,6 +61,7 @@ FACTS: dict[str, type[Fact]] = {
         catalog.OfferingListed,
         catalog.ExchangeRatePublished,
         matching.ShortlistChanged,
+        matching.FeedbackGiven,
         notify.NotificationIssued,
         notify.NotificationAcknowledged,
         messaging.RecordDeadLettered,
