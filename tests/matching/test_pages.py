@@ -98,7 +98,7 @@ async def test_a_need_without_proposals_says_what_blocks_it(site: Site) -> None:
     office = await site.reader(Role.OFFICE, "jetro-hanoi")
     words = words_of((await office.get(f"/matching/needs/{NEED_ID}")).text)
     assert "No proposal yet for Street lights" in words
-    assert "1 of 1 offerings of this field do not name Vietnam among their countries." in words
+    assert "Offerings of this field that do not name Vietnam among their countries: 1 of 1." in words
 
 
 async def test_a_proposal_explains_itself_in_both_languages(site: Site) -> None:

@@ -20,12 +20,14 @@ from common.vocabulary import technologies
 from common.web.addresses import address, each_taken_off, known_form, window
 from common.web.application import Pages
 from common.web.list_parameters import Code, PageNumber
-from matching import page_store, store
+from matching import page_store, reach_pages, store
+from matching.domain.blocking import what_blocks
+from matching.domain.changes import WHO, Said
 from matching.domain.circumstances import Circumstances, NoRate, Rate, day_at, rates_between
 from matching.domain.explanation import explained
 from matching.domain.facet import Reason
 from matching.domain.facets import FACETS
-from matching.domain.near_misses import WHO, Blocking, NearMiss, near_miss, near_misses, what_blocks
+from matching.domain.near_misses import NearMiss, near_miss, near_misses
 from matching.domain.places import wide_field
 from matching.domain.shortlist import judge
 from matching.domain.sides import Need, Offering, Prices
@@ -49,10 +51,11 @@ class Missed(NamedTuple):
 
 
 def routes(service: Service) -> APIRouter:
-    """`/matching`, `/matching/needs/{id}`, `/matching/needs/{id}/offerings/{id}`."""
+    """`/matching`, `/matching/needs/{id}`, `/matching/needs/{id}/offerings/{id}`, and what `reach_pages` adds."""
     router = APIRouter(include_in_schema=False)
     pages = Pages(service, Path(__file__).parent / "pages")
     words: dict[str, Any] = {"says": _says, "who_can": WHO, "labels": LABELS, "here": "matching"}
+    reach_pages.add(router, service, pages, words)
 
     @router.get("/matching")
     async def proposals(
@@ -77,6 +80,7 @@ def routes(service: Service) -> APIRouter:
             entries=entries,
             blocks=blocks,
             counts=counts,
+            scope=scope,
             narrowed=narrowed,
             part=part,
             groups=[one.code for one in technologies().values() if not one.unit],
@@ -117,6 +121,7 @@ def routes(service: Service) -> APIRouter:
             "proposal.html",
             **words,
             found=found,
+            scope=scope,
             place=place,
             match=match,
             shown=shown,
@@ -152,12 +157,12 @@ async def _near_misses(
     return [Missed(miss, shown[miss.offering.id]) for miss in misses]
 
 
-async def _blocks(tx: Transaction, entries: list[page_store.ListedNeed]) -> dict[str, Blocking]:
+async def _blocks(tx: Transaction, entries: list[page_store.ListedNeed]) -> dict[str, Said]:
     """What blocks each of these needs that has no proposal, by need."""
     lonely = [one for one in entries if not one.matches]
     rates = await store.rates(tx) if lonely else {}
     fields: dict[str, list[Offering]] = {}
-    found: dict[str, Blocking] = {}
+    found: dict[str, Said] = {}
     for one in lonely:
         name = wide_field(one.need)
         if name not in fields:

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from common.exact_json import to_json
+from matching.domain.changes import Said
 from matching.domain.facets import FACETS
+from matching.domain.near_misses import NearMiss
 from matching.domain.prices import price_at, six_places
 from matching.domain.shortlist import Judged
 from matching.domain.sides import Need, Offering
@@ -56,6 +58,22 @@ def explained(need: Need, judged: Judged, names: str, company: str) -> Explained
     return Explained(
         to_json({**match, "facets": said}).decode(), hashlib.sha256(to_json({**match, "facets": still})).digest()[:16]
     )
+
+
+def as_json(said: Said) -> dict[str, Any]:
+    """A reason outside of the facets: its code, its figures and its sentence in both languages."""
+    return {"reason": said.reason.code, "values": as_stored(said.values), "words": sentences(said.reason, said.values)}
+
+
+def near_miss_as_json(miss: NearMiss, names: str, company: str) -> dict[str, Any]:
+    """What nearly fits: each obstacle with the change that takes it away and who can make it, and the score after all."""
+    return {
+        "offering_id": miss.offering.id,
+        "offering": msgspec.Raw(names.encode()),
+        "company": msgspec.Raw(company.encode()),
+        "changes": [{"obstacle": as_json(one.obstacle), "change": as_json(one.what), "who": one.who} for one in miss.changes],
+        "score_after": miss.score_after,
+    }
 
 
 def price_of(need: Need, offering: Offering) -> dict[str, Any] | None:
