@@ -1,0 +1,75 @@
+"""What the bits, slots and numbers of a field stand for. Entries are only ever added, so what was packed stays readable.
+
+While there is room, whatever a side mentions gets its place at once. So a need that asks for something without a place can
+only come after the room was used up; offerings that state it are kept whole (see `packing`), and such a need is judged by
+the plain rules.
+"""
+
+from collections.abc import Iterable
+from typing import Generic, NamedTuple, TypeVar
+
+from common import vocabulary
+from matching.engine.layout import COUNTRY_WORDS, MIXED, SLOTS
+
+T = TypeVar("T")
+
+
+class Slot(NamedTuple):
+    """An attribute that is compared by number: of numbers in one unit, or of texts, each of which has a number."""
+
+    key: str
+    unit_key: str
+    is_text: bool
+
+
+class Places(Generic[T]):
+    """Up to `room` things, numbered as they come."""
+
+    def __init__(self, room: int, first: Iterable[T] = ()) -> None:
+        self.room = room
+        self.known: list[T] = []
+        self._number: dict[T, int] = {}
+        for one in first:
+            self.number(one)
+
+    def number(self, one: T) -> int | None:
+        """Its number; None where it is new and there is no room."""
+        found = self._number.get(one)
+        if found is None and len(self.known) < self.room:
+            found = self._number[one] = len(self.known)
+            self.known.append(one)
+        return found
+
+    def bits(self, some: Iterable[T]) -> tuple[int, bool]:
+        """Their bits, and whether all have one."""
+        found, complete = 0, True
+        for one in some:
+            number = self.number(one)
+            if number is None:
+                complete = False
+            else:
+                found |= 1 << number
+        return found, complete
+
+    def named(self, bits: int) -> list[T]:
+        """Those whose bit is set."""
+        return [one for number, one in enumerate(self.known) if bits >> number & 1]
+
+
+class Lexicon:
+    """The words of one field: a technology group, counted in one unit."""
+
+    def __init__(self, group: str, unit: str, currencies: Places[str]) -> None:
+        self.group, self.unit, self.currencies = group, unit, currencies
+        codes = [code for code, one in vocabulary.technologies().items() if one.group == group]
+        self.technologies = Places(64, codes)
+        self.countries: Places[str] = Places(64 * COUNTRY_WORDS)
+        self.standards: Places[str] = Places(64)
+        self.languages: Places[str] = Places(64)
+        self.slots: Places[Slot] = Places(SLOTS)
+        self.texts: Places[str] = Places(2**53)
+
+
+def currencies() -> Places[str]:
+    """An empty list of currencies; all fields of an engine share one."""
+    return Places(MIXED)

@@ -1,0 +1,34 @@
+"""Exchange rates as the kernels read them."""
+
+import numpy as np
+
+from matching.domain.circumstances import Rates
+from matching.engine.layout import MIXED
+from matching.engine.lexicon import Places, currencies
+
+ALWAYS = 2**40
+"""The day of a rate that never grows old."""
+
+
+class Market:
+    """The rates of an engine; all its fields share one. `number` gives each currency its number."""
+
+    def __init__(self) -> None:
+        self.currencies: Places[str] = currencies()
+        self.rates: Rates = {}
+        self.per_usd = np.ones(MIXED + 1, np.float64)
+        self.day = np.zeros(MIXED + 1, np.int64)
+        """Day number of the rate; 0: there is none."""
+        self.set({})
+
+    def set(self, rates: Rates) -> None:
+        """These are the rates now."""
+        self.rates = rates
+        self.day[:] = 0
+        for currency, rate in rates.items():
+            number = self.currencies.number(currency)
+            if number is not None:
+                self.per_usd[number], self.day[number] = float(rate.per_usd), rate.as_of.toordinal()
+        dollar = self.currencies.number("USD")
+        if dollar is not None:
+            self.per_usd[dollar], self.day[dollar] = 1.0, ALWAYS

@@ -1,0 +1,51 @@
+"""The kernels count what the facets declare, pair by pair."""
+
+from matching.domain.circumstances import Circumstances
+from matching.domain.shortlist import judge
+from matching.engine.field import Field
+from matching.engine.market import Market
+from matching.engine.packing import pack_need, pack_offering, unpack_need, unpack_offering
+from tests.matching.random_sides import RATES, TODAY, UNIT, Sides
+
+
+def field() -> Field:
+    market = Market()
+    market.set(RATES)
+    return Field("lighting", UNIT, market)
+
+
+NOW = Circumstances(TODAY, RATES)
+
+
+def test_every_pair_has_the_score_that_the_plain_rules_give_it() -> None:
+    sides = Sides(1)
+    needs, offerings = [sides.need() for _ in range(150)], [sides.offering() for _ in range(600)]
+    lamps = field()
+    lamps.load(offerings, [(need, TODAY) for need in needs])
+    pairs = {(need.id, offering.id): judge(need, offering, NOW) for need in needs for offering in offerings}
+    counted = {(need.id, id_): score for need in needs for id_, score in lamps.scores(need.id).items()}
+    assert counted == {pair: judged and judged.rank.score for pair, judged in pairs.items()}
+    assert sum(judged is not None for judged in pairs.values()) > 10_000
+
+
+def test_what_people_write_is_seldom_left_to_the_plain_rules() -> None:
+    sides = Sides(2, plain=True)
+    needs, offerings = [sides.need() for _ in range(100)], [sides.offering() for _ in range(400)]
+    lamps = field()
+    lamps.load(offerings, [(need, TODAY) for need in needs])
+    before = lamps.counts.judged_plainly
+    for need in needs:
+        lamps.scores(need.id)
+    assert lamps.counts.judged_plainly - before < 0.1 * 100 * 400
+
+
+def test_what_was_packed_judges_as_before_when_it_is_read_back() -> None:
+    sides = Sides(3)
+    lamps = field()
+    for _ in range(400):
+        need, offering = sides.need(), sides.offering()
+        packed_need, packed = pack_need(need, TODAY, lamps.lexicon), pack_offering(offering, lamps.lexicon)
+        need_again = packed_need.whole or unpack_need(packed_need.hot, packed_need.cold, lamps.lexicon)
+        again = packed.whole or unpack_offering(packed.hot, packed.cold, lamps.lexicon)
+        before, after = judge(need, offering, NOW), judge(need_again, again, NOW)
+        assert (before and before.rank) == (after and after.rank)
