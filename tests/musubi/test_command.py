@@ -22,7 +22,7 @@ def musubi(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 COMMANDS = (
     "up", "demo", "publish", "links", "status", "migrate", "topics apply", "topics allow", "examples",
     "partner add", "partner revoke", "parked list", "parked show", "parked retry", "parked retry-all", "parked edit",
-    "parked skip", "audit verify", "replay", "doctor", "tail",
+    "parked skip", "audit verify", "replay", "doctor", "tail", "match",
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from musubi import operating
@@ -67,6 +68,18 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--url", help="where Musubi answers, if not on this machine (or MUSUBI_URL)")
     publish.add_argument("--key", help="the API key (or MUSUBI_KEY, which other users of this machine cannot see)")
     folder(publish)
+
+    match = command(commands, "match", _match, "match needs and offerings from files, without a server: each need's ten best")
+    match.add_argument("needs", metavar="NEEDS", help='NDJSON (or a JSON list), also gzip; "-" for standard input')
+    match.add_argument("offerings", metavar="OFFERINGS", help="the same, of offerings")
+    match.add_argument(
+        "--with", action="append", default=[], dest="others", metavar="FILE", help="the cities and companies named"
+    )
+    match.add_argument("--rates", metavar="FILE", help="exchange rates; else only prices in the budget's currency are compared")
+    match.add_argument("--as-of", type=_day, metavar="DAY", help="judge for this day (default: today at each municipality)")
+    said = match.add_mutually_exclusive_group()
+    said.add_argument("--json", action="store_true", help="print one JSON object a need")
+    said.add_argument("--explain", choices=("ja", "en"), help="print sentences (default, in the terminal's language)")
 
     load = command(commands, "examples", _examples, "load the examples into a Musubi that runs elsewhere")
     load.add_argument("--examples", type=Path, metavar="FOLDER", help="where the example files are")
@@ -152,6 +165,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no day; write it like 2027-03-31") from None
+
+
 def _loopback(host: str) -> str:
     if host not in (LOOPBACK, "localhost"):
         raise argparse.ArgumentTypeError(
@@ -178,6 +198,13 @@ def _publish(options: argparse.Namespace) -> int:
     from musubi import publish
 
     return publish.from_file(options.file, url=options.url, key=options.key, as_json=options.json, folder=options.folder)
+
+
+def _match(options: argparse.Namespace) -> int:
+    from musubi import match
+
+    files = match.Files(options.needs, options.offerings, tuple(options.others), options.rates)
+    return match.run(files, as_of=options.as_of, explain=None if options.json else options.explain or match.terminal_language())
 
 
 def _examples(options: argparse.Namespace) -> int:

@@ -49,7 +49,7 @@ def read(examples: Path, day: date, now: datetime) -> Iterator[Item]:
             for number, line in enumerate(lines, start=1):
                 event = json.loads(line)
                 event["time"] = _time(event.get("time"), now)
-                event["data"] = _dated(event["data"], day)
+                event["data"] = dated(event["data"], day)
                 yield Item(number, json.dumps(event, ensure_ascii=False).encode(), event["type"], event["id"])
 
 
@@ -60,13 +60,14 @@ def _time(written: Any, now: datetime) -> str:
     return f"{(now + timedelta(days=days)).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _dated(value: Any, day: date) -> Any:
+def dated(value: Any, day: date) -> Any:
+    """The value with `{"days": n}` as the date n days after `day`, wherever it stands."""
     match value:
         case {"days": int(days), **others} if not others:
             return (day + timedelta(days=days)).isoformat()
         case dict():
-            return {name: _dated(part, day) for name, part in value.items()}
+            return {name: dated(part, day) for name, part in value.items()}
         case list():
-            return [_dated(part, day) for part in value]
+            return [dated(part, day) for part in value]
         case _:
             return value

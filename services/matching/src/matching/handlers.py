@@ -11,7 +11,6 @@ from typing import Any
 
 from common import due
 from common.contracts.catalog import ExchangeRatePublished, OfferingListed
-from common.contracts.matching import NeedSummary
 from common.contracts.needs import NeedPosted
 from common.due import Duty
 from common.exact_json import dump, to_json
@@ -21,8 +20,8 @@ from common.transaction import Transaction
 from common.vocabulary import technologies
 from matching import announcing, listing, store
 from matching.domain.circumstances import Circumstances, Rate, day_at, next_day_begins
+from matching.domain.explanation import need_summary
 from matching.domain.gates import is_expired
-from matching.domain.prices import six_places
 from matching.domain.sides import Need, Offering
 from matching.domain.words import shortened
 
@@ -65,17 +64,9 @@ def _need_row(one: Arrived[NeedPosted], tx: Transaction) -> store.NeedRow:
     need = Need.of(fact)
     today = day_at(tx.now, fact.municipality.timezone)
     still_open = need.open and not is_expired(need, Circumstances(today, {}))
-    return store.NeedRow(need, fact.municipality.id, still_open, _summary(fact), tx.trace_of(one.event), tx.now, today)
-
-
-def _summary(fact: NeedPosted) -> str:
-    unit_budget = fact.unit_budget
-    return dump(
-        NeedSummary(
-            **{name: getattr(fact, name) for name in NeedSummary.model_fields if name != "unit_budget"},
-            unit_budget=None if unit_budget is None else six_places(unit_budget),
-        )
-    ).decode()
+    return store.NeedRow(
+        need, fact.municipality.id, still_open, dump(need_summary(fact)).decode(), tx.trace_of(one.event), tx.now, today
+    )
 
 
 async def _see_to_the_next_day(tx: Transaction, rows: dict[str, store.NeedRow], newest: dict[str, Arrived[NeedPosted]]) -> None:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from common.contracts.matching import NeedSummary
+from common.contracts.needs import NeedPosted
 from common.exact_json import to_json
 from matching.domain.changes import Said
 from matching.domain.facets import FACETS
@@ -57,6 +59,15 @@ def explained(need: Need, judged: Judged, names: str, company: str) -> Explained
     said = [{**facet, "words": sentences(one.reason, one.values)} for facet, one in zip(facets, judged.earned, strict=True)]
     return Explained(
         to_json({**match, "facets": said}).decode(), hashlib.sha256(to_json({**match, "facets": still})).digest()[:16]
+    )
+
+
+def need_summary(fact: NeedPosted) -> NeedSummary:
+    """The need as its list announces it."""
+    unit_budget = fact.unit_budget
+    return NeedSummary(
+        **{name: getattr(fact, name) for name in NeedSummary.model_fields if name != "unit_budget"},
+        unit_budget=None if unit_budget is None else six_places(unit_budget),
     )
 
 
