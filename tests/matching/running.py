@@ -40,6 +40,8 @@ KINDS: dict[Role, identity.OrganisationKind] = {
     Role.OFFICER: "municipality",
     Role.COMPANY: "company",
     Role.OFFICE: "office",
+    Role.SECRETARIAT: "secretariat",
+    Role.OPERATOR: "operator",
 }
 
 

@@ -10,7 +10,8 @@ from common.service import Service
 from common.settings import Settings
 from common.telemetry import Telemetry
 from common.web import application as web
-from matching import api, pages
+from matching import api, feedback_api, feedback_pages, pages
+from matching.giving_feedback import FeedbackCount
 from matching.handlers import DUTIES, HANDLERS, take_locks
 from matching.latency import ProposalLatency
 
@@ -25,7 +26,10 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemet
     service.on_events(HANDLERS, at_once=EVENTS_AT_ONCE, before=take_locks, note=latency.note)
     service.on_duties(DUTIES)
     app = web.application(service)
+    feedback = FeedbackCount(service.telemetry.registry)
     app.include_router(api.routes(service))
+    app.include_router(feedback_api.routes(service, feedback))
     app.include_router(parked_pages.routes(service))
+    app.include_router(feedback_pages.routes(service, feedback))
     app.include_router(pages.routes(service))
     return app

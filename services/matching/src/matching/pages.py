@@ -20,7 +20,7 @@ from common.vocabulary import technologies
 from common.web.addresses import address, each_taken_off, known_form, window
 from common.web.application import Pages
 from common.web.list_parameters import Code, PageNumber
-from matching import page_store, reach_pages, store
+from matching import feedback_store, page_store, reach_pages, store
 from matching.domain.blocking import what_blocks
 from matching.domain.changes import WHO, Said
 from matching.domain.circumstances import Circumstances, NoRate, Rate, day_at, rates_between
@@ -32,6 +32,8 @@ from matching.domain.places import wide_field
 from matching.domain.shortlist import judge
 from matching.domain.sides import Need, Offering, Prices
 from matching.domain.words import say
+from matching.feedback_pages import REASON_WORDS, feedback_on
+from matching.giving_feedback import SpokenOf
 from matching.page_store import Filter, Scope, Shortlist, ShownOffering
 
 PER_PAGE = 20
@@ -99,8 +101,9 @@ def routes(service: Service) -> APIRouter:
             circumstances = await _circumstances(tx, found)
             field = await page_store.offerings_in(tx, scope, wide_field(found.need))
             missed = await _near_misses(tx, found, field, circumstances, NEAR_MISSES_OF_A_NEED)
+            became = await feedback_store.outcomes_of(tx, need_id)
         blocking = None if found.places else await asyncio.to_thread(what_blocks, found.need, field, circumstances)
-        return pages.render(request, "shortlist.html", **words, found=found, missed=missed, blocking=blocking)
+        return pages.render(request, "shortlist.html", **words, found=found, missed=missed, blocking=blocking, became=became)
 
     @router.get("/matching/needs/{need_id}/offerings/{offering_id}")
     async def proposal(request: Request, reader: Reader, need_id: str, offering_id: str) -> HTMLResponse:
@@ -114,6 +117,7 @@ def routes(service: Service) -> APIRouter:
             field = await page_store.offerings_in(tx, scope, wide_field(found.need))
             others = [one for one in field if one.id != offering_id]
             missed = await _near_misses(tx, found, others, circumstances, NEAR_MISSES_BESIDE_A_PROPOSAL)
+            about = SpokenOf(found, shown, await feedback_store.history(tx, need_id, offering_id))
         place = next((one for one in found.places if one.match.offering_id == offering_id), None)
         match = place.match if place else _live_match(found.need, shown, circumstances)
         return pages.render(
@@ -126,6 +130,8 @@ def routes(service: Service) -> APIRouter:
             match=match,
             shown=shown,
             missed=missed,
+            feedback=feedback_on(about, reader),
+            reason_words=REASON_WORDS,
             not_any_more=None if place else near_miss(found.need, shown.offering, circumstances),
             tiers=_tiers(shown.offering),
             used_rates=_used_rates(match, shown.offering.prices, found.summary.budget, circumstances),
