@@ -17,13 +17,16 @@ LANGUAGES = ("ja", "en")
 
 
 class Technology(NamedTuple):
-    """A technology: `code` is `group.leaf`, or just the group; `unit` is the unit in which it is bought (empty for a group)."""
+    """A technology: `code` is `group.leaf`, or just the group; `unit` is the unit in which it is bought (empty for a group);
+    `aliases` are other words by which people mean it, in any language."""
 
     code: str
     group: str
     names: dict[str, str]
     unit: str
     aliases: tuple[str, ...]
+    cpv: tuple[str, ...] = ()
+    """Codes of the common procurement vocabulary for it, without their check digits."""
 
 
 class Unit(NamedTuple):
@@ -50,6 +53,7 @@ def technologies() -> dict[str, Technology]:
             {"en": row["name_en"], "ja": row["name_ja"]},
             row["unit"],
             tuple(filter(None, row["aliases"].split(";"))),
+            tuple(code.partition("-")[0] for code in row["cpv"].split()),
         )
         for row in _rows("technologies.csv")
     }
