@@ -37,8 +37,8 @@ from matching.engine.layout import (
 from matching.engine.lexicon import Lexicon
 from matching.engine.market import Market
 from matching.engine.packing import (
-    PackedNeed,
-    PackedOffering,
+    PackedNeeds,
+    PackedOfferings,
     pack_need,
     pack_offering,
     unpack_need,
@@ -77,7 +77,7 @@ class _Journal(Generic[W]):
     def __init__(self, side: Packed[W]) -> None:
         self._side = side
         self._known: set[int] = set()
-        self._parts: list[tuple[Rows, Words, Array, list[W | None]]] = []
+        self._parts: list[tuple[Words, Array, dict[int, W], Rows]] = []
         self._used, self._free = side.used, side.free
         self.removed: list[int] = []
 
@@ -91,11 +91,12 @@ class _Journal(Generic[W]):
         if len(new):
             self._known.update(new.tolist())
             side = self._side
-            self._parts.append((new, side.hot[:, new], side.cold[new], [side.whole.get(one) for one in new.tolist()]))
+            whole = {n: side.whole[one] for n, one in enumerate(new.tolist()) if one in side.whole}
+            self._parts.append((side.hot[:, new], side.cold[new], whole, new))
 
     def undo(self) -> None:
-        for places, hot, cold, whole in self._parts:
-            self._side.write(places, hot, cold, whole)
+        for hot, cold, whole, places in self._parts:
+            self._side.write(hot, cold, whole, places)
         self._side.go_back_to(self._used, self._free)
 
 
@@ -127,6 +128,7 @@ class Field:
         self._remembered[0] = 0
         self._offerings_before = _Journal(self.offerings)
         self._needs_before = _Journal(self.needs)
+        self._slots_before = len(self.lexicon.slots.known)
 
     def keep(self) -> None:
         """What changed since `begin` stays; begin anew."""
@@ -145,19 +147,22 @@ class Field:
         self.needs.hot[N.FLOOR, slots] = np.where(self._kept["has_floor"][slots], self._kept["floor_score"][slots], 0)
         self.needs.hot[N.FLAGS, slots] |= np.uint64(STALE)  # they may have been so, and it only costs a longer look
         kernels.bound_blocks(blocks, self.offerings.hot, self.offerings.cold, self._bounds)
+        self._look_in_new_slots(self._slots_before)
         self.begin()
 
     # Changes -----------------------------------------------------------------------------------------------------------
 
     def change_offerings(self, offerings: Sequence[Offering], gone: Sequence[str] = ()) -> None:
         """These offerings are new or changed, those ids are gone; every list is brought up to date. Each id once."""
-        self.change_packed([pack_offering(one, self.lexicon) for one in offerings], gone)
+        slots = len(self.lexicon.slots.known)
+        packed = [pack_offering(one, self.lexicon) for one in offerings]
+        self._look_in_new_slots(slots)
+        self.change_packed(PackedOfferings.of(packed), gone)
 
-    def change_packed(self, packed: Sequence[PackedOffering], gone: Sequence[str] = ()) -> None:
+    def change_packed(self, packed: PackedOfferings, gone: Sequence[str] = ()) -> None:
         """The same for offerings that are packed already."""
-        new = len(packed)
-        hot = np.stack([one.hot for one in packed], axis=1) if new else np.zeros((OFFERING_COLUMNS, 0), np.uint64)
-        cold = np.array([one.cold for one in packed], OFFERING)
+        hot, cold, whole = packed
+        new = len(cold)
         places = self.offerings.places(cold["id"])
         left = self.offerings.places(_ids(gone))
         left = left[left >= 0]
@@ -169,7 +174,7 @@ class Field:
         self._offerings_before.remember(np.concatenate([places[known], left]))
         places = self.offerings.reserve(places)
         self._offerings_before.remember(places)
-        self.offerings.put(hot, cold, [one.whole for one in packed], places)
+        self.offerings.put(hot, cold, whole, places)
         self.offerings.remove(left)
         self._offerings_before.removed.extend(left.tolist())
         rows = np.concatenate([places, left])
@@ -183,9 +188,10 @@ class Field:
         """
         alive = [(need, today) for need, today in needs if _is_alive(need, today)]
         over = [need.id for need, today in needs if not _is_alive(need, today)]
-        self.change_packed_needs([pack_need(need, today, self.lexicon) for need, today in alive], [*gone, *over])
+        packed = PackedNeeds.of([pack_need(need, today, self.lexicon) for need, today in alive])
+        self.change_packed_needs(packed, [*gone, *over])
 
-    def change_packed_needs(self, packed: Sequence[PackedNeed], gone: Sequence[str] = ()) -> None:
+    def change_packed_needs(self, packed: PackedNeeds, gone: Sequence[str] = ()) -> None:
         """The same for needs that are packed already."""
         left = self.needs.places(_ids(gone))
         left = left[left >= 0]
@@ -194,35 +200,31 @@ class Field:
         self.needs.remove(left)
         self._kept[left] = np.zeros(1, KEPT_LIST)
         self._needs_before.removed.extend(left.tolist())
-        if not packed:
-            return
-        hot = np.stack([one.hot for one in packed], axis=1)
-        cold = np.array([one.cold for one in packed], NEED)
-        places = self.needs.places(cold["id"])
+        places = self.needs.places(packed.cold["id"])
         self._needs_before.remember(places[places >= 0])
         places = self.needs.reserve(places)
         self._grow_lists()
         self._needs_before.remember(places)
         self._remember_lists(places)
-        self.needs.put(hot, cold, [one.whole for one in packed], places)
+        self.needs.put(*packed, places)
         for slot in places.tolist():
             self._search(slot)
 
     def load(self, offerings: Sequence[Offering], needs: Sequence[tuple[Need, date]]) -> None:
         """Fill an empty field, offerings that are alike side by side, so that bounds are close. Cannot be undone."""
-        # first, so that what they ask for has a place
-        of_needs = [pack_need(need, today, self.lexicon) for need, today in needs if _is_alive(need, today)]
-        self.load_packed([pack_offering(one, self.lexicon) for one in offerings])
-        self.change_packed_needs(of_needs)
+        alive = [(need, today) for need, today in needs if _is_alive(need, today)]
+        for need, today in alive:
+            pack_need(need, today, self.lexicon)  # what needs ask for has a place before what offerings just mention
+        self.load_packed(PackedOfferings.of([pack_offering(one, self.lexicon) for one in offerings]))
+        self.change_needs(alive)
         self.keep()
 
-    def load_packed(self, packed: Sequence[PackedOffering]) -> None:
+    def load_packed(self, packed: PackedOfferings) -> None:
         """The same for offerings that are packed already, into a field without needs."""
-        hot = np.stack([one.hot for one in packed], axis=1) if packed else np.zeros((OFFERING_COLUMNS, 0), np.uint64)
-        cold = np.array([one.cold for one in packed], OFFERING)
-        order = _side_by_side(hot, cold)
-        places = self.offerings.reserve(np.full(len(packed), -1, np.int64))
-        self.offerings.put(hot[:, order], cold[order], [packed[one].whole for one in order.tolist()], places)
+        order = _side_by_side(packed.hot, packed.cold)
+        whole = {at: packed.whole[one] for at, one in enumerate(order.tolist()) if one in packed.whole}
+        places = self.offerings.reserve(np.full(len(order), -1, np.int64))
+        self.offerings.put(packed.hot[:, order], packed.cold[order], whole, places)
         self._bound(np.arange(-(-self.offerings.used // BLOCK)))
 
     def rates_changed(self) -> None:
@@ -294,6 +296,19 @@ class Field:
             self._bounds = grown(self._bounds, have)
         kernels.bound_blocks(blocks, self.offerings.hot, self.offerings.cold, self._bounds)
 
+    def _look_in_new_slots(self, known: int) -> None:
+        """Where an attribute has one more slot than the `known`, whoever asks for it has to look there too."""
+        if not any(slot.nth for slot in self.lexicon.slots.known[known:]):
+            return
+        for slot in self.needs.taken().tolist():
+            need = self._need(slot)
+            packed = pack_need(need, date.fromordinal(int(self.needs.cold["today"][slot])), self.lexicon)
+            place = np.array([slot])
+            self._needs_before.remember(place)
+            packed.hot[N.FLOOR] = self.needs.hot[N.FLOOR, slot]
+            packed.hot[N.FLAGS] |= self.needs.hot[N.FLAGS, slot] & np.uint64(STALE)
+            self.needs.put(*PackedNeeds.of([packed]), place)
+
     def _grow_lists(self) -> None:
         if len(self._kept) < len(self.needs.cold):
             self._kept = grown(self._kept, len(self.needs.cold))
@@ -355,9 +370,12 @@ class Field:
             self._remember_lists(np.array([slot]))
             kernels.enter_judged(self._kept, self.needs.hot, slot, score, row, self.offerings.cold)
 
+    def _need(self, slot: int) -> Need:
+        return self.needs.whole.get(slot) or unpack_need(self.needs.hot[:, slot], self.needs.cold[slot], self.lexicon)
+
     def _plain_score(self, slot: int, row: int) -> int | None:
         self.counts.judged_plainly += 1
-        need = self.needs.whole.get(slot) or unpack_need(self.needs.hot[:, slot], self.needs.cold[slot], self.lexicon)
+        need = self._need(slot)
         offering = self.offerings.whole.get(row) or unpack_offering(
             self.offerings.hot[:, row], self.offerings.cold[row], self.lexicon
         )

@@ -273,7 +273,7 @@ def _id_before(a, b):
 
 @inlined
 def _enter(kept, score, row, cold):
-    """Put an offering into a list that it belongs on, by score, then by id. On overflow the floor rises to the last that stays."""
+    """Put an offering into a list that it belongs on, by score, then by id. On overflow the floor rises to the last kept."""
     length = np.int64(kept["length"])
     place = length
     while place > 0:

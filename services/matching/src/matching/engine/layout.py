@@ -18,11 +18,11 @@ BLOCK = 64
 """Offerings that share one set of bounds."""
 COUNTRY_WORDS = 2
 ID_WORDS = 5
-SLOTS = 6
+SLOTS = 8
 """Attributes of a field that are compared by number; requirements on others are judged by the plain rules."""
 TIERS = 6
 ASKS = 8
-"""Single comparisons that a need's requirements come to; `in` with three values comes to three."""
+"""Single comparisons that a need's requirements come to; `in` with three values comes to three a slot."""
 KEPT = 24
 """As `domain.shortlist.KEPT`: how many are kept of a need's best."""
 NOT_STATED = np.nan

@@ -15,11 +15,15 @@ T = TypeVar("T")
 
 
 class Slot(NamedTuple):
-    """An attribute that is compared by number: of numbers in one unit, or of texts, each of which has a number."""
+    """An attribute that is compared by number: of numbers in one unit, or of texts, each of which has a number.
+
+    Who states several values for it, such as two colour temperatures, needs a slot for each: `nth` counts them from 0.
+    """
 
     key: str
     unit_key: str
     is_text: bool
+    nth: int = 0
 
 
 class Places(Generic[T]):
@@ -68,6 +72,13 @@ class Lexicon:
         self.languages: Places[str] = Places(64)
         self.slots: Places[Slot] = Places(SLOTS)
         self.texts: Places[str] = Places(2**53)
+
+    def slots_of(self, attribute: Slot) -> list[int]:
+        """Every slot in which a value of this attribute may lie; none where it has none and there is no room."""
+        first = self.slots.number(attribute)
+        if first is None:
+            return []
+        return [n for n, slot in enumerate(self.slots.known) if slot[:3] == attribute[:3]]
 
 
 def currencies() -> Places[str]:

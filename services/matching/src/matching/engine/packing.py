@@ -4,7 +4,7 @@ What is read back judges as the original does; what cannot be read back so is ke
 are those about which the kernels only know a bound.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
@@ -41,6 +41,34 @@ class PackedOffering(NamedTuple):
     hot: Words
     cold: Array
     whole: Offering | None
+
+
+class PackedOfferings(NamedTuple):
+    """Many of them: columns by number, records, and who is whole by number."""
+
+    hot: Words
+    cold: Array
+    whole: dict[int, Offering]
+
+    @classmethod
+    def of(cls, packed: Sequence[PackedOffering]) -> "PackedOfferings":
+        hot = np.array([one.hot for one in packed], np.uint64).reshape(-1, OFFERING_COLUMNS).T
+        cold = np.array([one.cold for one in packed], OFFERING)
+        return cls(hot, cold, {n: one.whole for n, one in enumerate(packed) if one.whole is not None})
+
+
+class PackedNeeds(NamedTuple):
+    """Many of them."""
+
+    hot: Words
+    cold: Array
+    whole: dict[int, Need]
+
+    @classmethod
+    def of(cls, packed: "Sequence[PackedNeed]") -> "PackedNeeds":
+        hot = np.array([one.hot for one in packed], np.uint64).reshape(-1, NEED_COLUMNS).T
+        cold = np.array([one.cold for one in packed], NEED)
+        return cls(hot, cold, {n: one.whole for n, one in enumerate(packed) if one.whole is not None})
 
 
 class PackedNeed(NamedTuple):
@@ -87,30 +115,44 @@ def pack_offering(offering: Offering, lexicon: Lexicon) -> PackedOffering:
         number = NOT_STATED if limit is None else _number(limit)
         wide |= number is None
         cold[name] = NOT_STATED if number is None else number
-    wide |= not _put_attributes(offering.attributes, lexicon, cold)
-    slotted = all(lexicon.slots.number(_slot_of(one)) is not None for one in offering.attributes)
+    fits, slotted = _put_attributes(offering.attributes, lexicon, cold)
+    wide |= not fits
     wide |= not _put_prices(offering.prices, lexicon, cold)
     cold["wide"] = wide
     return PackedOffering(hot, cold, offering if wide or not (complete and slotted) else None)
 
 
-def _slot_of(attribute: Attribute) -> Slot:
-    return Slot(attribute.key, attribute.unit_key, attribute.value.number is None)
-
-
-def _put_attributes(attributes: Iterable[Attribute], lexicon: Lexicon, cold: Array) -> bool:
-    """False where one attribute is stated with several values, or with a number that does not fit."""
+def _put_attributes(attributes: Iterable[Attribute], lexicon: Lexicon, cold: Array) -> tuple[bool, bool]:
+    """Whether all fit their slots, and whether all have one."""
     values = [NOT_STATED] * len(cold["values"])
-    fits = True
+    fits = complete = True
     for attribute in attributes:
-        slot = lexicon.slots.number(_slot_of(attribute))
-        if slot is None:
-            continue
         value = _value(attribute.value, lexicon)
-        fits &= value is not None and (np.isnan(values[slot]) or values[slot] == value)
-        values[slot] = NOT_STATED if value is None else value
+        if value is None:
+            fits = False
+            continue
+        slot = _slot_for(attribute, value, values, lexicon)
+        if slot is None:
+            complete = False
+            fits &= lexicon.slots.number(_slot_of(attribute)) is None  # no slot at all: nobody asks for it in this form
+        else:
+            values[slot] = value
     cold["values"] = values
-    return fits
+    return fits, complete
+
+
+def _slot_of(attribute: Attribute, nth: int = 0) -> Slot:
+    return Slot(attribute.key, attribute.unit_key, attribute.value.number is None, nth)
+
+
+def _slot_for(attribute: Attribute, value: float, values: list[float], lexicon: Lexicon) -> int | None:
+    """The first of the attribute's slots that is free, or holds the same; None where there is none."""
+    nth = 0
+    while True:
+        slot = lexicon.slots.number(_slot_of(attribute, nth))
+        if slot is None or np.isnan(values[slot]) or values[slot] == value:
+            return slot
+        nth += 1
 
 
 def _value(stated: Stated, lexicon: Lexicon) -> float | None:
@@ -245,12 +287,12 @@ def _asks(requirement: Requirement, lexicon: Lexicon) -> list[_Ask] | None:
     found = []
     for value in requirement.values:
         number = _value(value, lexicon)
-        slot = lexicon.slots.number(Slot(requirement.key, requirement.unit_key, value.number is None))
-        if slot is None or number is None or (requirement.op in (">=", "<=") and value.number is None):
+        slots = lexicon.slots_of(Slot(requirement.key, requirement.unit_key, value.number is None))
+        if not slots or number is None or (requirement.op in (">=", "<=") and value.number is None):
             return None
         low = -np.inf if requirement.op == "<=" else number
         high = np.inf if requirement.op == ">=" else number
-        found.append(_Ask(slot, low, high))
+        found += [_Ask(slot, low, high) for slot in slots]
     return found or None
 
 
@@ -282,5 +324,6 @@ def _requirements(cold: Array, lexicon: Lexicon) -> Iterable[Requirement]:
         if cold["or_next"][n]:
             continue
         op = "<=" if low == -np.inf else ">=" if high == np.inf else "in"
-        yield Requirement(slot.key, slot.key, slot.unit_key, slot.unit_key, op, tuple(values), bool(cold["mandatory"][n]))
+        wanted = tuple(dict.fromkeys(values))  # once for each slot of the attribute
+        yield Requirement(slot.key, slot.key, slot.unit_key, slot.unit_key, op, wanted, bool(cold["mandatory"][n]))
         values = []

@@ -1,6 +1,6 @@
 """The packed offerings and needs of one field, by place and by id. A place stays the same as long as the id is there."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -60,21 +60,21 @@ class Packed(Generic[W]):
             places[new] = self._new_places(len(new))
         return places
 
-    def put(self, hot: Words, cold: Array, whole: Sequence[W | None], places: Rows) -> None:
-        """Write these (columns by number, records) at their places."""
+    def put(self, hot: Words, cold: Array, whole: Mapping[int, W], places: Rows) -> None:
+        """Write these (columns by number, records, some whole by number) at their places."""
         new = places[self.hot[0, places] == 0]
-        self.write(places, hot, cold, whole)
+        self.write(hot, cold, whole, places)
         if len(new):
             self._enter(new)
 
-    def write(self, places: Rows, hot: Words, cold: Array, whole: Sequence[W | None]) -> None:
+    def write(self, hot: Words, cold: Array, whole: Mapping[int, W], places: Rows) -> None:
         """The same where the index needs no change."""
         self.hot[:, places], self.cold[places] = hot, cold
-        for place, one in zip(places.tolist(), whole, strict=True):
-            if one is not None:
-                self.whole[place] = one
-            elif self.whole:
+        if self.whole:
+            for place in places.tolist():
                 self.whole.pop(place, None)
+        for number, one in whole.items():
+            self.whole[int(places[number])] = one
 
     def remove(self, places: Rows) -> None:
         """Empty these places. They are given to others only after `reuse`, so that lists still tell them apart."""
@@ -111,7 +111,7 @@ class Packed(Generic[W]):
     def _enter(self, places: Rows) -> None:
         self._entered += len(places)
         if self._entered > _FULL * len(self._table):
-            self._index_anew(max(len(self._table), 1 << int(2.5 * max(len(self), BLOCK)).bit_length()))
+            self._index_anew(max(len(self._table), 1 << int(len(self) / _FULL).bit_length()))
         else:
             kernels.set_places(self._table, self.cold, places)
 
