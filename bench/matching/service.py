@@ -4,11 +4,9 @@ Handlers run as in the service: on PostgreSQL, one transaction each, with the ou
 the time on the clock, for this process and for PostgreSQL: on a busy machine only that can be compared.
 """
 
-import asyncio
 import contextlib
 import os
 import statistics
-import sys
 import time
 import uuid
 from collections import Counter
@@ -35,6 +33,7 @@ from matching.domain.sides import Need
 from matching.handlers import HANDLERS, take_locks
 from musubi import embedded_postgres
 
+SIZE = 10_000
 LOADED_AT_ONCE = 200
 EVENTS = 600
 
@@ -169,7 +168,3 @@ async def main(size: int) -> None:
                 today = Circumstances(world.today, await store.rates(tx))
                 await one_pair(tx, list(world.needs.values())[:100], today)
             await stream(database, world, server.pid())
-
-
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))
