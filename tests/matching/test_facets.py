@@ -31,8 +31,14 @@ PLAIN_EN, PLAIN_JA = f"USD{S}180 per lamp at 3,600{S}lamps (price tier 2)", "3,6
 AVERAGE = priced("USD", (1, 200), (1200, 170), basis="incremental")
 AVERAGE_EN = f"USD{S}180 per lamp on average for 3,600{S}lamps (price tier 2; each tier prices its own units)"
 AVERAGE_JA = "3,600灯の平均単価は180米ドル（価格の段階2まで、段階ごとに計算）"
-VND_EN = f"VND{S}4,500,000 per lamp at 3,600{S}lamps (price tier 1), about USD{S}180 (USD{S}1 = VND{S}25,000 on 20{S}Nov{S}2026, Example bank)"
-VND_JA = "3,600灯の単価は4,500,000ベトナムドン（価格の段階1）、およそ180米ドル（1米ドル＝25,000ベトナムドン、2026年11月20日、出典：Example bank）"
+VND_EN = (
+    f"VND{S}4,500,000 per lamp at 3,600{S}lamps (price tier 1), "
+    f"about USD{S}180 (USD{S}1 = VND{S}25,000 on 20{S}Nov{S}2026, Example bank)"
+)
+VND_JA = (
+    "3,600灯の単価は4,500,000ベトナムドン（価格の段階1）、"
+    "およそ180米ドル（1米ドル＝25,000ベトナムドン、2026年11月20日、出典：Example bank）"
+)
 IDR_EN, IDR_JA = (
     f"IDR{S}2,700,000 per lamp at 3,600{S}lamps (price tier 1)",
     "3,600灯の単価は2,700,000インドネシアルピア（価格の段階1）",
@@ -157,7 +163,8 @@ CASES = [
         "price",
         "below_budget_average_converted",
         16,
-        f"VND{S}4,500,000 per lamp on average for 3,600{S}lamps (price tier 2; each tier prices its own units), about JPY{S}27,000 "
+        f"VND{S}4,500,000 per lamp on average for 3,600{S}lamps (price tier 2; each tier prices its own units), "
+        f"about JPY{S}27,000 "
         f"(USD{S}1 = VND{S}25,000 on 20{S}Nov{S}2026, Example bank, USD{S}1 = JPY{S}150 on 20{S}Nov{S}2026, Example bank); "
         f"the budget is JPY{S}29,250, so 7% below.",
         "3,600灯の平均単価は4,500,000ベトナムドン（価格の段階2まで、段階ごとに計算）、およそ27,000円（1米ドル＝25,000ベトナムドン、2026年11月20日、"
@@ -254,8 +261,9 @@ CASES = [
         "price",
         "no_rate",
         0,
-        f"THB{S}6,000 per lamp at 3,600{S}lamps; not compared with the budget in USD: no exchange rate for THB is known.",
-        "3,600灯の単価は6,000タイバーツ。THBの為替レートがないため、USDの予算とは比べていません。",
+        f"THB{S}6,000 per lamp at 3,600{S}lamps (price tier 1); "
+        f"not compared with the budget in USD: no exchange rate for THB is known.",
+        "3,600灯の単価は6,000タイバーツ（価格の段階1）。THBの為替レートがないため、USDの予算とは比べていません。",
         offering=priced("THB", (1, 6000)),
     ),
     Case(

@@ -7,7 +7,6 @@ from matching.domain.changes import Said, says
 from matching.domain.circumstances import Circumstances
 from matching.domain.gates import Gate, failures, is_expired
 from matching.domain.sides import Need, Offering, Requirement
-from matching.domain.words import asked_for
 
 NEED_CLOSED = says("need_closed", "The need is no longer open.", "このニーズは受付を終えています。")
 EXPIRED = says("expired", "The deadline has passed.", "期限を過ぎています。")
@@ -23,8 +22,8 @@ COUNTRY_BLOCKS = says(
 )
 REQUIREMENT_BLOCKS = says(
     "requirement_blocks",
-    "Offerings of this field that do not meet or do not state “{asked_en}”: {failed:number} of {looked_at:number}.",
-    "この分野の{looked_at:number}件のうち{failed:number}件は、「{asked_ja}」を満たすという記載がありません。",
+    "Offerings of this field that do not meet or do not state “{asked:asked}”: {failed:number} of {looked_at:number}.",
+    "この分野の{looked_at:number}件のうち{failed:number}件は、「{asked:asked}」を満たすという記載がありません。",
 )
 NOTHING_BLOCKS = says("nothing_blocks", "Nothing blocks it.", "妨げているものはありません。")
 BLOCKS = (NEED_CLOSED, EXPIRED, NOBODY_OFFERS, COUNTRY_BLOCKS, REQUIREMENT_BLOCKS, NOTHING_BLOCKS)
@@ -51,4 +50,4 @@ def what_blocks(need: Need, offerings: Iterable[Offering], circumstances: Circum
     values = {"failed": failed, "looked_at": looked_at}
     if asked is None:
         return Said(COUNTRY_BLOCKS, {**values, "country": need.country})
-    return Said(REQUIREMENT_BLOCKS, {**values, "asked_en": asked_for(asked, "en"), "asked_ja": asked_for(asked, "ja")})
+    return Said(REQUIREMENT_BLOCKS, {**values, "asked": asked})

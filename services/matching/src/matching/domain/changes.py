@@ -16,7 +16,6 @@ from matching.domain.facets import FACETS, LATE, TOO_FEW, TOO_MANY
 from matching.domain.gates import Failure
 from matching.domain.requirements import stated_for
 from matching.domain.sides import Attribute, Need, Offering, Requirement
-from matching.domain.words import asked_for, stated_as, would_do
 
 Who = Literal["city", "company"]
 
@@ -64,17 +63,23 @@ ADD_COUNTRY = says(
     "The company adds {country:country} to its countries of interest",
     "会社が関心国に{country:country}を加える",
 )
-NOT_MET = says("not_met", "Asked for {asked_en}; stated {stated_en}.", "{asked_ja}の条件に対し、記載は{stated_ja}です。")
-ASK_FOR_LESS = says("ask_for", "Ask for {offered_en} instead of {before_en}", "条件を{before_ja}から{offered_ja}に変える")
-ACCEPT = says("accept", "Accept {offered_en} for {attribute} too", "{attribute}に{offered_ja}も認める")
+NOT_MET = says(
+    "not_met", "Asked for {asked:asked}; stated {stated:stated}.", "{asked:asked}の条件に対し、記載は{stated:stated}です。"
+)
+ASK_FOR_LESS = says(
+    "ask_for", "Ask for {offered:stated} instead of {before:stated}", "条件を{before:stated}から{offered:stated}に変える"
+)
+ACCEPT = says("accept", "Accept {offered:stated} for {attribute} too", "{attribute}に{offered:stated}も認める")
 NOT_STATED = says("not_stated", "It does not state “{attribute}”.", "「{attribute}」の記載がありません。")
 OTHER_UNIT = says(
     "other_unit",
-    "It states “{attribute}” as {stated_en}, which is not in the unit asked for ({unit_en}).",
-    "「{attribute}」の記載は{stated_ja}で、希望の単位（{unit_ja}）ではありません。",
+    "It states “{attribute}” as {stated:stated}, which is not in the unit asked for ({unit}).",
+    "「{attribute}」の記載は{stated:stated}で、希望の単位（{unit}）ではありません。",
 )
 STATE_IT = says(
-    "state_it", "The company states {attribute}: {wanted_en} would do", "会社が{attribute}を記載する（{wanted_ja}なら合います）"
+    "state_it",
+    "The company states {attribute}: {wanted:wanted} would do",
+    "会社が{attribute}を記載する（{wanted:wanted}なら合います）",
 )
 TOO_LATE = says(
     "late",
@@ -147,29 +152,20 @@ def _state(asked: Sequence[Requirement], offering: Offering) -> Change:
     _, stated = stated_for(first, offering)
     obstacle = Said(NOT_STATED, attribute)
     if stated is not None:
-        unit = {"unit_en": first.unit or "no unit", "unit_ja": first.unit or "単位なし"}
-        obstacle = Said(OTHER_UNIT, {**attribute, **_stated(stated, "stated"), **unit})
-    wanted = {
-        "wanted_en": " and ".join(would_do(one, "en") for one in asked),
-        "wanted_ja": "かつ".join(would_do(one, "ja") for one in asked),
-    }
-    return Change(obstacle, Said(STATE_IT, {**attribute, **wanted}), "company")
+        obstacle = Said(OTHER_UNIT, {**attribute, "stated": stated, "unit": first.unit or "–"})
+    return Change(obstacle, Said(STATE_IT, {**attribute, "wanted": tuple(asked)}), "company")
 
 
 def _ask_otherwise(need: Need, asked: Requirement, stated: Attribute) -> tuple[Change, Need]:
     """The city asks for as much as is stated, or accepts that too."""
-    offered = _stated(stated, "offered")
-    obstacle = Said(
-        NOT_MET, {"asked_en": asked_for(asked, "en"), "asked_ja": asked_for(asked, "ja"), **_stated(stated, "stated")}
-    )
     if asked.op in (">=", "<=") and stated.value.number is not None:
-        before = _stated(Attribute(asked.key, asked.name, asked.unit_key, asked.unit, asked.values[0]), "before")
-        what, instead = Said(ASK_FOR_LESS, {**offered, **before}), replace(asked, values=(stated.value,))
+        before = Attribute(asked.key, asked.name, asked.unit_key, asked.unit, asked.values[0])
+        what, instead = Said(ASK_FOR_LESS, {"offered": stated, "before": before}), replace(asked, values=(stated.value,))
     else:
-        what = Said(ACCEPT, {**offered, "attribute": _name(asked)})
+        what = Said(ACCEPT, {"offered": stated, "attribute": _name(asked)})
         instead = replace(asked, op="in", values=(*asked.values, stated.value))
     requirements = tuple(instead if one == asked else one for one in need.requirements)
-    return Change(obstacle, what, "city"), replace(need, requirements=requirements)
+    return Change(Said(NOT_MET, {"asked": asked, "stated": stated}), what, "city"), replace(need, requirements=requirements)
 
 
 def _nearest(asked: Requirement, offering: Offering, else_: Attribute) -> Attribute:
@@ -181,10 +177,6 @@ def _nearest(asked: Requirement, offering: Offering, else_: Attribute) -> Attrib
         if wanted and one.key == asked.key and one.unit_key == asked.unit_key and one.value.number is not None
     ]
     return min(known)[2] if known else else_
-
-
-def _stated(stated: Attribute, name: str) -> dict[str, str]:
-    return {f"{name}_en": stated_as(stated, "en"), f"{name}_ja": stated_as(stated, "ja")}
 
 
 def _name(asked: Requirement) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from matching.domain.changes import Change, Mended, open_gates, regain
 from matching.domain.circumstances import Circumstances
+from matching.domain.facets import COUNTRY, OF_INTEREST, POSSIBLE, SAME_GROUP, TECHNOLOGY
 from matching.domain.gates import failures, passes
 from matching.domain.shortlist import earnings
 from matching.domain.sides import Need, Offering
@@ -47,7 +48,8 @@ class NearMiss:
 def near_misses(need: Need, offerings: Iterable[Offering], circumstances: Circumstances, most: int) -> list[NearMiss]:
     """The `most` nearest of these offerings, the nearest first."""
     found: list[NearMiss] = []
-    for offering in offerings if most else ():
+    # Those of the very technology first: they raise what the others have to come to.
+    for offering in sorted(offerings, key=lambda one: need.technology not in one.technologies) if most else ():
         last = found[-1] if len(found) == most else None
         miss = _near_miss(need, offering, circumstances, last)
         if miss is not None and (last is None or miss.nearness < last.nearness):
@@ -65,7 +67,10 @@ def _near_miss(need: Need, offering: Offering, circumstances: Circumstances, las
     """None also, as soon as that is known, where it is not as near as `last`."""
     failed = list(islice(failures(need, offering, circumstances), MOST_CHANGES + 1))
     most = len(last.changes) if last else MOST_CHANGES
-    if len(failed) > MOST_CHANGES or len({one.requirement and one.requirement.key for one in failed}) > most:
+    least = len({one.requirement and one.requirement.key for one in failed})
+    if len(failed) > MOST_CHANGES or least > most:
+        return None
+    if last and max(least, 1) == most and _most_points(need, offering) < last.score_after:
         return None
     mended = open_gates(need, offering, failed) if failed else regain(need, offering, circumstances)
     if mended is None or len(mended.changes) > most:
@@ -75,3 +80,9 @@ def _near_miss(need: Need, offering: Offering, circumstances: Circumstances, las
     if earned is None or not passes(mended.need, mended.offering, circumstances):
         return None
     return NearMiss(offering, mended, sum(one.points for one in earned))
+
+
+def _most_points(need: Need, offering: Offering) -> int:
+    """What no change brings it above: it is of another technology, or its country would only be of interest."""
+    lost = 0 if need.technology in offering.technologies else TECHNOLOGY.possible - SAME_GROUP.points
+    return POSSIBLE - lost - (0 if need.country in offering.serves else COUNTRY.possible - OF_INTEREST.points)

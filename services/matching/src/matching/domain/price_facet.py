@@ -31,12 +31,13 @@ PRICE_STEPS = (
 )
 
 # Three ways to say a price; each reason about a price begins with one of them.
-_PLAIN_EN = "{unit_price:money currency} per {unit:one} at {quantity:quantity unit}"
-_PLAIN_JA = "{quantity:quantity unit}の単価は{unit_price:money currency}"
+_PLAIN_EN = "{unit_price:money currency} per {unit:one} at {quantity:quantity unit} (price tier {tier:number})"
+_PLAIN_JA = "{quantity:quantity unit}の単価は{unit_price:money currency}（価格の段階{tier:number}）"
 _AVERAGE_EN = (
-    "{unit_price:money currency} per {unit:one} on average for {quantity:quantity unit} (each tier prices its own units)"
+    "{unit_price:money currency} per {unit:one} on average for {quantity:quantity unit}"
+    " (price tier {tier:number}; each tier prices its own units)"
 )
-_AVERAGE_JA = "{quantity:quantity unit}の平均単価は{unit_price:money currency}（段階ごとに計算）"
+_AVERAGE_JA = "{quantity:quantity unit}の平均単価は{unit_price:money currency}（価格の段階{tier:number}まで、段階ごとに計算）"
 _RATES_EN = ", about {compared:money budget_currency} ({rates:rates})"
 _RATES_JA = "、およそ{compared:money budget_currency}（{rates:rates}）"
 

@@ -19,7 +19,6 @@ from matching.domain.gates import Failure, failures
 from matching.domain.measures import MEASURES, Measure
 from matching.domain.shortlist import LENGTH, Rank, judge
 from matching.domain.sides import Attribute, Need, Offering, Prices
-from matching.domain.words import asked_for
 
 Gain = Literal["won", "opened", "eased"]
 GAINS: tuple[Gain, ...] = ("won", "opened", "eased")
@@ -30,7 +29,7 @@ STATE_STANDARD = says("state_standard", "State {standard}, if it is met", "{stan
 STATE_PRICE = says("state_price", "State a price, if it is within the budget", "価格を記載する（予算内の場合）")
 LEVERS = (ADD_COUNTRY, STATE_ATTRIBUTE, STATE_STANDARD, STATE_PRICE, *(measure.reason for measure in MEASURES))
 
-ASKED = says("asked", "Asked for {asked_en}", "希望は{asked_ja}")
+ASKED = says("asked", "Asked for {asked:asked}", "希望は{asked:asked}")
 """What one need asks of an attribute that many ask for."""
 
 RUNGS = 3
@@ -200,7 +199,7 @@ def _open(offering: Offering, one: OpenNeed, failed: Failure) -> _Try | None:
         (STATE_ATTRIBUTE.code, asked.key),
         Said(STATE_ATTRIBUTE, {"attribute": asked.name.replace("_", " ")}),
         replace(offering, attributes=(*offering.attributes, stating_it)),
-        Said(ASKED, {"asked_en": asked_for(asked, "en"), "asked_ja": asked_for(asked, "ja")}),
+        Said(ASKED, {"asked": asked}),
     )
 
 

@@ -85,6 +85,10 @@ def _stored(value: Any) -> str | int:
         return value.isoformat()
     if isinstance(value, Rate):
         return f"USD/{value.currency} {value.per_usd:f} {value.as_of.isoformat()} {value.source}"
+    if isinstance(value, Requirement):
+        return asked_for(value, "en")
+    if isinstance(value, Attribute):
+        return stated_as(value, "en")
     if isinstance(value, Compared):
         return f"{asked_for(value.requirement, 'en')} ({stated_as(value.stated, 'en')})"
     return shortened("; ".join(str(_stored(part)) for part in value), STORED_VALUE)
@@ -110,6 +114,10 @@ def would_do(requirement: Requirement, language: str) -> str:
     if requirement.op == "<=":
         return f"{wanted[0]}以下" if ja else f"at most {wanted[0]}"
     return ("または" if ja else " or ").join(wanted)
+
+
+def _wanted(language: str, requirements: tuple[Requirement, ...]) -> str:
+    return ("かつ" if language == "ja" else " and ").join(would_do(one, language) for one in requirements)
 
 
 def stated_as(stated: Attribute | None, language: str) -> str:
@@ -176,6 +184,9 @@ _KINDS: dict[str, Callable[..., str]] = {
     "country": _once(lambda language, value: formats(language).country(value)),
     "languages": lambda language, codes: formats(language).listed([_language_name(language, code) for code in codes]),
     "listed": lambda language, words: formats(language).listed(list(words)),
+    "asked": lambda language, requirement: asked_for(requirement, language),
+    "wanted": lambda language, requirements: _wanted(language, requirements),
+    "stated": lambda language, attribute: stated_as(attribute, language),
     "missed": _missed,
     "fitting": _fitting,
     "rates": _rates,
