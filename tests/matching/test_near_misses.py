@@ -104,9 +104,9 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], str, str, str, str, str]]
         {"minimum_order": 8000},
         "city",
         f"Its smallest order is 8,000{S}lamps.",
-        f"Order 4,400{S}lamps more together",
+        f"Order 4,400{S}lamps more, together with others",
         "最小注文は8,000灯です。",
-        "あと4,400灯を合わせて注文する",
+        "あと4,400灯をほかの自治体と合わせて注文する",
     ),
     (
         "too many",
@@ -114,7 +114,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], str, str, str, str, str]]
         {"maximum_order": 500},
         "city",
         f"Its largest order is 500{S}lamps.",
-        f"Order 500{S}lamps of it, and the rest elsewhere",
+        f"Order 500{S}lamps here, and the rest elsewhere",
         "最大注文は500灯です。",
         "500灯をここに、残りを別に注文する",
     ),
@@ -173,7 +173,7 @@ def test_what_is_late_and_sold_only_in_larger_orders_names_both_changes() -> Non
     miss = near_miss(need(), offering(lead_time_days=170, minimum_order=8000), NOW)
     assert miss is not None
     assert [english(one.what) for one in miss.changes] == [
-        f"Order 4,400{S}lamps more together",
+        f"Order 4,400{S}lamps more, together with others",
         f"Move delivery to 13{S}May{S}2027",
     ]
 

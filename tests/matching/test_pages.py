@@ -111,7 +111,7 @@ async def test_a_proposal_explains_itself_in_both_languages(site: Site) -> None:
         "Price per lamp USD 180 USD 15 below the budget",
         "USD 648,000 budget USD 702,000",
         "Technology 20 / 20 Same class: LED street lighting.",
-        "Price 16 / 20 USD 180 per lamp at 3,600 lamps (price tier 2); the budget is USD 195, so 7% below.",
+        "Price 16 / 20 USD 180 per lamp at 3,600 lamps (price tier 2); the budget is USD 195 per lamp, so 7% below.",
         "Near misses, and the smallest change that would do",
         "1,400 lamps more reach the next tier.",
         "Open the inbox",
@@ -122,7 +122,7 @@ async def test_a_proposal_explains_itself_in_both_languages(site: Site) -> None:
         "ハイフォン市のLED街路灯3,600灯に、ひびき照明の HB-60 が合います 例",
         "適合 94 / 100点 1件中1位",
         "なぜ合うのか",
-        "価格 16 / 20 3,600灯の単価は180米ドル（価格の段階2）。予算195米ドルより7%低くなります。",
+        "価格 16 / 20 3,600灯の単価は180米ドル（価格の段階2）。予算単価195米ドルより7%低くなります。",
         "あと1,400灯で次の段階に届きます。",
         "惜しい候補と、届くための最小の変更",
     ):

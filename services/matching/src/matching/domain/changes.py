@@ -90,11 +90,15 @@ LATER = says("later", "Move delivery to {deadline:day}", "納期を{deadline:day
 SMALLEST_ORDER = says(
     "smallest_order", "Its smallest order is {minimum:quantity unit}.", "最小注文は{minimum:quantity unit}です。"
 )
-ORDER_MORE = says("order_more", "Order {missing:quantity unit} more together", "あと{missing:quantity unit}を合わせて注文する")
+ORDER_MORE = says(
+    "order_more",
+    "Order {missing:quantity unit} more, together with others",
+    "あと{missing:quantity unit}をほかの自治体と合わせて注文する",
+)
 LARGEST_ORDER = says("largest_order", "Its largest order is {maximum:quantity unit}.", "最大注文は{maximum:quantity unit}です。")
 ORDER_FEWER = says(
     "order_fewer",
-    "Order {maximum:quantity unit} of it, and the rest elsewhere",
+    "Order {maximum:quantity unit} here, and the rest elsewhere",
     "{maximum:quantity unit}をここに、残りを別に注文する",
 )
 OBSTACLES = (NO_COUNTRY, NOT_MET, NOT_STATED, OTHER_UNIT, TOO_LATE, SMALLEST_ORDER, LARGEST_ORDER)

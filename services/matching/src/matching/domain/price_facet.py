@@ -64,28 +64,28 @@ def _not_converted(suffix: str) -> bool:
     return "converted" not in suffix
 
 
-_BUDGET_EN, _BUDGET_JA = "{unit_budget:money budget_currency}", "{unit_budget:money budget_currency}"
+_BUDGET_EN, _BUDGET_JA = "{unit_budget:money budget_currency} per {unit:one}", "予算単価{unit_budget:money budget_currency}"
 
 BELOW_BUDGET = _family(
     "below_budget",
     20,
     f"; the budget is {_BUDGET_EN}, so {{percent:percent}} below.",
-    f"。予算{_BUDGET_JA}より{{percent:percent}}低くなります。",
+    f"。{_BUDGET_JA}より{{percent:percent}}低くなります。",
 )
 ON_BUDGET = _family(
-    "on_budget", WITHIN_BUDGET, f"; just within the budget of {_BUDGET_EN}.", f"。予算{_BUDGET_JA}にちょうど収まります。"
+    "on_budget", WITHIN_BUDGET, f"; just within the budget of {_BUDGET_EN}.", f"。{_BUDGET_JA}にちょうど収まります。"
 )
 ABOVE_BUDGET = _family(
     "above_budget",
     14,
     f"; the budget is {_BUDGET_EN}, so {{percent:percent}} above.",
-    f"。予算{_BUDGET_JA}より{{percent:percent}}高くなります。",
+    f"。{_BUDGET_JA}より{{percent:percent}}高くなります。",
 )
 FAR_ABOVE_BUDGET = _family(
     "far_above_budget",
     0,
     f"; more than twice the budget of {_BUDGET_EN}.",
-    f"。予算{_BUDGET_JA}の2倍を超えます。",
+    f"。{_BUDGET_JA}の2倍を超えます。",
 )
 NO_BUDGET = _family(
     "no_budget",
