@@ -12,20 +12,30 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from common.background import seldom
 from common.telemetry import Telemetry
 from matching.suggesting import by_meaning
 from matching.suggesting.near import Near
 
-READY_SECONDS = 120
-"""So long the process may take to be ready: it places a thousand names first, about 20 ms each on a slow core."""
-TURN_SECONDS = 1.0
-"""So long a text waits for the texts before it."""
-ANSWER_SECONDS = 3.0
-"""So long one text may take; the longest takes half a second on a slow core. A process that needs longer is ended."""
+READY_SECONDS = 300
+"""So long the process may take to be ready: names that are not kept are placed first, on a busy core 0.1 s each."""
+ANSWER_SECONDS = 2.0
+"""So long a reader waits for the meaning of a text; then the letters answer alone."""
+MOST_OWED = 4
+"""So many texts may wait for their answer; a reader who comes then is not made to wait."""
+HANG_SECONDS = 60
+"""A process that owes an answer for so long is ended, and another one begins."""
 _LONGEST_PAUSE = 600
 _PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
+
+
+class _Owed(NamedTuple):
+    """An answer that the process owes, since when by the loop's clock."""
+
+    since: float
+    near: "asyncio.Future[dict[str, Near] | None]"
 
 
 class Meaning:
@@ -33,10 +43,10 @@ class Meaning:
 
     def __init__(self, told: Telemetry) -> None:
         self._told = told
-        self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._ready = asyncio.Event()
         self._asked = 0
+        self._owed: dict[int, _Owed] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -60,43 +70,40 @@ class Meaning:
 
     async def of(self, text: str) -> dict[str, Near] | None:
         """How near each technology is to the text; None if that cannot be said now."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(TURN_SECONDS):
-                await self._turn.acquire()
-            try:
-                return await self._answer(text)
-            finally:
-                self._turn.release()
-        return None
-
-    async def _answer(self, text: str) -> dict[str, Near] | None:
         process = self._process
         if process is None or not self._ready.is_set():
             return None
+        loop = asyncio.get_running_loop()
+        if len(self._owed) >= MOST_OWED:
+            if loop.time() - min(one.since for one in self._owed.values()) > HANG_SECONDS:
+                _end(process)
+            return None
         assert process.stdin
-        assert process.stdout
         self._asked += 1
-        asked = self._asked
+        # What is owed to a caller that has left is owed all the same: the process works on it.
+        answer = self._owed[self._asked] = _Owed(loop.time(), loop.create_future())
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                process.stdin.write(json.dumps({"asked": asked, "text": text}).encode() + b"\n")
-                await process.stdin.drain()
-                while line := await process.stdout.readline():
-                    answer = json.loads(line)
-                    if answer["asked"] == asked:  # earlier ones are of callers that left
-                        return {code: Near(*near) for code, near in answer["near"].items()}
-        except TimeoutError:
-            self._ready.clear()
-            _end(process)
-        except ConnectionError:
-            pass
-        return None
+                process.stdin.write(json.dumps({"asked": self._asked, "text": text}).encode() + b"\n")
+                return await asyncio.shield(answer.near)
+        except (TimeoutError, ConnectionError):
+            return None
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout
+        while line := await process.stdout.readline():
+            answer = json.loads(line)
+            near = {code: Near(*one) for code, one in answer["near"].items()}
+            self._owed.pop(answer["asked"]).near.set_result(near)
 
     async def _keep(self) -> None:
         """Starts the process, and again when it ended, after a pause that grows."""
         failures = 0
         while True:
-            was_ready = await self._live()
+            try:
+                was_ready = await self._live()
+            except (OSError, ValueError, KeyError):  # it cannot be started, or says what it should not
+                was_ready = False
             failures = 1 if was_ready else failures + 1
             if seldom(failures):
                 self._told.log.warning("the text model ended; letters are read alone", extra={"in_a_row": failures})
@@ -117,12 +124,15 @@ class Meaning:
                 was_ready = await process.stdout.readline() == b"ready\n"
             if was_ready:
                 self._ready.set()
-                await process.wait()
+                await self._listen(process)
         except TimeoutError:
             pass
         finally:
             self._ready.clear()
             self._process = None
+            for one in self._owed.values():
+                one.near.set_result(None)
+            self._owed.clear()
             _end(process)
             await process.wait()
         return was_ready

@@ -12,8 +12,8 @@ import sys
 from matching.suggesting.by_meaning import ByMeaning
 from matching.suggesting.taxonomy import own_names
 
-POLITE = 10
-"""Events come before suggestions where cores are few."""
+POLITE = 2
+"""Events come before suggestions where cores are few; more than a little, and on a busy machine it is never its turn."""
 
 
 def main() -> None:

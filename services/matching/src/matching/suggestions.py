@@ -28,6 +28,7 @@ from matching.suggesting.taxonomy import all_names
 LONGEST_TEXT = 2000
 """Letters; an address has to hold them, in Japanese nine bytes each."""
 SHOWN = 5
+SHOWN_ALTHOUGH_WEAK = 3
 BANDS = {
     Band.LIKELY: {"en": "likely", "ja": "有力"},
     Band.POSSIBLE: {"en": "possible", "ja": "可能性あり"},
@@ -95,7 +96,11 @@ def right_so_far(confidence: Confidence, language: str) -> str:
 def _shown(text: str, answer: Answer) -> dict[str, Any]:
     return {
         "text": text,
-        "suggestions": answer.suggestions[:SHOWN],
+        "suggestions": [
+            one
+            for place, one in enumerate(answer.suggestions[:SHOWN])
+            if place < SHOWN_ALTHOUGH_WEAK or one.confidence.band is not Band.WEAK
+        ],
         "with_meaning": answer.with_meaning,
         "bands": BANDS,
         "right_so_far": right_so_far,
