@@ -74,7 +74,7 @@ def _reach(found: Reach) -> dict[str, Any]:
                         "score_after": one.score_after,
                         "asked": as_json(one.asked) if one.asked else None,
                     }
-                    for one in lever.reached[:MOST_NEEDS]
+                    for one in lever.best[:MOST_NEEDS]
                 ],
             }
             for lever in found.levers

@@ -14,7 +14,8 @@ from common.web.list_parameters import Code
 from matching.domain.reach import GAINS
 from matching.reaching import reach_of
 
-NEEDS_SHOWN = 5
+LEVERS_SHOWN = 12
+NEEDS_SHOWN = 4
 """Of one change; the others unfold."""
 
 Reader = Annotated[Principal, Depends(allowed(Action.SEE_PROPOSALS))]
@@ -26,5 +27,14 @@ def add(router: APIRouter, service: Service, pages: Pages, words: dict[str, Any]
     @router.get("/matching/companies/{company_id}/reach")
     async def reach(request: Request, reader: Reader, company_id: str, offering: Code = None) -> HTMLResponse:
         found = await reach_of(service, reader, company_id, offering or None)
-        most = max((len(lever.needs) for lever in found.levers), default=0)
-        return pages.render(request, "reach.html", **words, found=found, most=most, gains=GAINS, needs_shown=NEEDS_SHOWN)
+        most = max((len(lever.needs) for lever in found.levers[:LEVERS_SHOWN]), default=0)
+        return pages.render(
+            request,
+            "reach.html",
+            **words,
+            found=found,
+            most=most,
+            gains=GAINS,
+            levers_shown=LEVERS_SHOWN,
+            needs_shown=NEEDS_SHOWN,
+        )

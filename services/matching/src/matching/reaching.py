@@ -49,7 +49,7 @@ async def reach_of(service: Service, reader: Principal, company_id: str, offerin
     open_needs = [one.open_need for one in read]
     # Thousands of pairs: others have their turn meanwhile.
     found = (await asyncio.to_thread(levers, asked, open_needs, rates))[:MOST_CHANGES]
-    named = {one.need.id for lever in found for one in lever.reached[:MOST_NEEDS]}
+    named = {one.need.id for lever in found for one in lever.best[:MOST_NEEDS]}
     return Reach(
         company_id,
         of_company,

@@ -69,16 +69,21 @@ class Lever:
     change: Said
     reached: tuple[Reached, ...]
 
-    def count(self, gain: Gain) -> int:
-        """The needs of this gain; one that several offerings come to counts once, for the best that becomes of it."""
-        best: dict[str, Gain] = {}
+    @property
+    def best(self) -> list[Reached]:
+        """Each need once, with the offering of which the most becomes."""
+        found: dict[str, Reached] = {}
         for one in self.reached:
-            best.setdefault(one.need.id, one.gain)
-        return sum(1 for one in best.values() if one == gain)
+            found.setdefault(one.need.id, one)
+        return list(found.values())
+
+    def count(self, gain: Gain) -> int:
+        """The needs of this gain; one that several offerings come to counts once."""
+        return sum(1 for one in self.best if one.gain == gain)
 
     @property
     def needs(self) -> list[Need]:
-        return list({one.need.id: one.need for one in self.reached}.values())
+        return [one.need for one in self.best]
 
     @property
     def offering_ids(self) -> list[str]:
