@@ -144,6 +144,10 @@ ROWS = (
                 "Mails", "By what came of them.",
                 [(per_second(telemetry.MAILS_TOTAL, "outcome"), "{{outcome}}")], "ops", 6,
             ),
+            Panel(
+                "Answers to proposals", "What cities, companies, offices and the secretariat said, in a day.",
+                [(f"sum by (kind, word) (increase({telemetry.FEEDBACK_TOTAL}_total[1d]))", "{{kind}} {{word}}")], "none",
+            ),
         ),
     ),
     Row(

@@ -99,6 +99,8 @@ async def addresses(dsn: str) -> dict[str, str]:
         "proposals": "/matching",
         "shortlist": f"/matching/needs/{need.id}",
         "proposal": f"/matching/needs/{need.id}/offerings/{offering.id}",
+        "feedback": f"/matching/needs/{need.id}/offerings/{offering.id}/feedback",
+        "outcomes": "/matching/outcomes",
         "inbox": "/notify/inbox",
         "message": f"/notify/inbox/{told['id']}",
         "mails": "/notify/mail",

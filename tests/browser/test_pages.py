@@ -23,6 +23,8 @@ PAGES: dict[str, Role | None] = {
     "proposals": Role.OFFICE,
     "shortlist": Role.OFFICE,
     "proposal": Role.OFFICE,
+    "feedback": Role.OFFICE,
+    "outcomes": Role.SECRETARIAT,
     "inbox": Role.OFFICE,
     "message": Role.OFFICE,
     "mails": Role.OPERATOR,

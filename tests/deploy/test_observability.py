@@ -31,7 +31,7 @@ RULES = [rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["
 HOW_TO_ADD = "sudo apt-get install -y --no-install-recommends prometheus"
 AT_REST = {
     telemetry.TOPIC_MISSING, telemetry.RELAY_WAITS_FOR, f"{telemetry.RESENT_TOTAL}_total", f"{telemetry.RETRIED_TOTAL}_total",
-    f"{telemetry.DUTIES_TOTAL}_total",
+    f"{telemetry.DUTIES_TOTAL}_total", f"{telemetry.FEEDBACK_TOTAL}_total",
 }  # fmt: skip
 """Of these a system in which all is well has the name only, and no figure."""
 

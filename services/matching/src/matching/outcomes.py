@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matching.domain.precision import FIRST, GOOD, Judged, Precision, grouped, of_the_first, part_of_the_list, precision
+from matching.domain.precision import FIRST, GOOD, PARTS, Judged, Precision, grouped, of_the_first, part_of_the_list, precision
 
 DEFINITION = (
     f"Of the places 1 to {FIRST} that somebody judged, the share with an introduction, an award, or interest that the other side "
@@ -38,12 +38,12 @@ class Measured:
 
 def measured(judged: Sequence[Judged], reasons: Mapping[str, int]) -> Measured:
     """All figures from what was counted."""
-    first = of_the_first(judged)
+    first, by_part = of_the_first(judged), grouped(judged, part_of_the_list)
     return Measured(
         precision(first),
         grouped(first, lambda one: one.technology),
         grouped(first, lambda one: one.weights),
-        grouped(judged, part_of_the_list),
+        {part: one for part in PARTS if (one := by_part.get(part))},
         reasons,
     )
 

@@ -12,6 +12,8 @@ from common.contracts.matching import Outcome
 FIRST = 3
 """How many places of a list most people look at."""
 GOOD: tuple[Outcome, ...] = ("awarded", "introduced", "interested")
+PARTS = ("first", "behind", "outside")
+"""Of a list: the first places, those behind them, and what is not on it."""
 NORMAL_95 = 1.959964
 """So many standard deviations to both sides hold 95 % of a normal distribution."""
 
@@ -73,7 +75,7 @@ def grouped(judged: Sequence[Judged], key: Callable[[Judged], Key]) -> dict[Key,
 
 
 def part_of_the_list(one: Judged) -> str:
-    """Whether it was among the first places, behind them, or outside the list."""
+    """Which of `PARTS` it was in."""
     if one.place is None:
         return "outside"
     return "first" if one.place <= FIRST else "behind"
