@@ -56,7 +56,6 @@ class Lamps:
         dong = self.rates["VND"]
         self.rates = {**self.rates, "VND": replace(dong, per_usd=dong.per_usd * self.chance.randint(2, 9) / 5)}
         self.market.set(self.rates)
-        self.field.rates_changed()
 
     def _some(self, known: Iterable[str], most: int) -> list[str]:
         return self.chance.sample(sorted(known), self.chance.randint(0, min(most, len(set(known)))))

@@ -4,7 +4,7 @@ from matching.domain.circumstances import Circumstances
 from matching.domain.shortlist import judge
 from matching.engine.field import Field
 from matching.engine.market import Market
-from matching.engine.packing import pack_need, pack_offering, unpack_need, unpack_offering
+from matching.engine.packing import pack_needs, pack_offerings, unpack_need, unpack_offering
 from tests.matching.random_sides import RATES, TODAY, UNIT, Sides
 
 
@@ -44,8 +44,8 @@ def test_what_was_packed_judges_as_before_when_it_is_read_back() -> None:
     lamps = field()
     for _ in range(400):
         need, offering = sides.need(), sides.offering()
-        packed_need, packed = pack_need(need, TODAY, lamps.lexicon), pack_offering(offering, lamps.lexicon)
-        need_again = packed_need.whole or unpack_need(packed_need.hot, packed_need.cold, lamps.lexicon)
-        again = packed.whole or unpack_offering(packed.hot, packed.cold, lamps.lexicon)
+        needs, offerings = pack_needs([(need, TODAY)], lamps.lexicon), pack_offerings([offering], lamps.lexicon)
+        need_again = needs.whole.get(0) or unpack_need(needs.cold[0], lamps.lexicon)
+        again = offerings.whole.get(0) or unpack_offering(offerings.sets[0], offerings.hot[0], offerings.cold[0], lamps.lexicon)
         before, after = judge(need, offering, NOW), judge(need_again, again, NOW)
         assert (before and before.rank) == (after and after.rank)

@@ -4,7 +4,7 @@ What a transaction changes here can be undone: `begin` opens a journal, `keep` c
 `begin`. Changes are told by `changed_lists`, against what the lists were then.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Generic, NamedTuple, TypeVar
@@ -21,13 +21,16 @@ from matching.engine.layout import (
     BOUNDS,
     ID_WORDS,
     KEPT_LIST,
-    LOOSE,
+    LEAD_TIME,
     NEED,
     NEED_COLUMNS,
+    NEED_MAPS,
+    NO_LIST,
     OFFERING,
     OFFERING_COLUMNS,
-    STALE,
+    OFFERING_MAPS,
     Array,
+    Map,
     N,
     Words,
     grown,
@@ -36,14 +39,7 @@ from matching.engine.layout import (
 )
 from matching.engine.lexicon import Lexicon
 from matching.engine.market import Market
-from matching.engine.packing import (
-    PackedNeeds,
-    PackedOfferings,
-    pack_need,
-    pack_offering,
-    unpack_need,
-    unpack_offering,
-)
+from matching.engine.packing import PackedNeeds, PackedOfferings, pack_needs, pack_offerings, unpack_need, unpack_offering
 from matching.engine.points import points
 from matching.engine.sides import Packed, Rows
 
@@ -77,7 +73,8 @@ class _Journal(Generic[W]):
     def __init__(self, side: Packed[W]) -> None:
         self._side = side
         self._known: set[int] = set()
-        self._parts: list[tuple[Words, Array, dict[int, W], Rows]] = []
+        self._parts: list[tuple[Words, Array, Array, dict[int, W], Rows]] = []
+        self._taken: dict[int, bool] = {}
         self._used, self._free = side.used, side.free
         self.removed: list[int] = []
 
@@ -87,17 +84,27 @@ class _Journal(Generic[W]):
         return self._known
 
     def remember(self, places: Rows) -> None:
+        """Before these places are written."""
         new = np.array([one for one in places.tolist() if one not in self._known], np.int64)
         if len(new):
             self._known.update(new.tolist())
             side = self._side
             whole = {n: side.whole[one] for n, one in enumerate(new.tolist()) if one in side.whole}
-            self._parts.append((side.hot[:, new], side.cold[new], whole, new))
+            self._parts.append((side.sets(new), side.hot[:, new].T, side.cold[new], whole, new))
+            self._taken |= dict(zip(new.tolist(), side.taken[new].tolist(), strict=True))
 
     def undo(self) -> None:
-        for hot, cold, whole, places in self._parts:
-            self._side.write(hot, cold, whole, places)
-        self._side.go_back_to(self._used, self._free)
+        """Write everything back."""
+        for part in self._parts:
+            self._side.write(*part)
+        self._side.go_back_to(self._used, self._free, self._taken)
+
+
+class _Asking(NamedTuple):
+    """Needs and what is kept of each one's best, by the same places."""
+
+    needs: Packed[Need]
+    kept: Array
 
 
 class Field:
@@ -106,11 +113,11 @@ class Field:
     def __init__(self, group: str, unit: str, market: Market) -> None:
         self.market = market
         self.lexicon = Lexicon(group, unit, market.currencies)
-        self.offerings: Packed[Offering] = Packed(OFFERING_COLUMNS, OFFERING)
-        self.needs: Packed[Need] = Packed(NEED_COLUMNS, NEED)
+        self.offerings: Packed[Offering] = Packed(OFFERING_MAPS, OFFERING_COLUMNS, OFFERING)
+        self.needs: Packed[Need] = Packed(NEED_MAPS, NEED_COLUMNS, NEED)
         self.counts = Counts()
         self._bounds: Array = np.zeros(1, BOUNDS)
-        self._kept: Array = np.zeros(BLOCK, KEPT_LIST)
+        self._kept: Array = np.full(BLOCK, NO_LIST)
         self._marks = np.zeros(BLOCK, np.int64)
         self._mark = 0
         self._before: Array = np.zeros(_ROOM, KEPT_LIST)
@@ -118,6 +125,7 @@ class Field:
         self._remembered = np.zeros(1, np.int64)
         self._doubts = np.zeros((_ROOM, 2), np.int64)
         self._work = np.zeros(0, np.int64)
+        self._visitor = _Asking(Packed(NEED_MAPS, NEED_COLUMNS, NEED), np.zeros(BLOCK, KEPT_LIST))
         self.begin()
 
     # The journal -------------------------------------------------------------------------------------------------------
@@ -145,8 +153,7 @@ class Field:
         self._offerings_before.undo()
         self._needs_before.undo()
         self.needs.hot[N.FLOOR, slots] = np.where(self._kept["has_floor"][slots], self._kept["floor_score"][slots], 0)
-        self.needs.hot[N.FLAGS, slots] |= np.uint64(STALE)  # they may have been so, and it only costs a longer look
-        kernels.bound_blocks(blocks, self.offerings.hot, self.offerings.cold, self._bounds)
+        self._bound(blocks)
         self._look_in_new_slots(self._slots_before)
         self.begin()
 
@@ -155,31 +162,28 @@ class Field:
     def change_offerings(self, offerings: Sequence[Offering], gone: Sequence[str] = ()) -> None:
         """These offerings are new or changed, those ids are gone; every list is brought up to date. Each id once."""
         slots = len(self.lexicon.slots.known)
-        packed = [pack_offering(one, self.lexicon) for one in offerings]
+        packed = pack_offerings(offerings, self.lexicon)
         self._look_in_new_slots(slots)
-        self.change_packed(PackedOfferings.of(packed), gone)
+        self.change_packed(packed, gone)
 
     def change_packed(self, packed: PackedOfferings, gone: Sequence[str] = ()) -> None:
         """The same for offerings that are packed already."""
-        hot, cold, whole = packed
-        new = len(cold)
-        places = self.offerings.places(cold["id"])
-        left = self.offerings.places(_ids(gone))
-        left = left[left >= 0]
-        old_hot = np.zeros((OFFERING_COLUMNS, new + len(left)), np.uint64)
-        old_cold = np.zeros(new + len(left), OFFERING)
+        side, journal = self.offerings, self._offerings_before
+        new, places, left = len(packed.cold), side.places(packed.cold["id"]), self._present(side, gone)
         known = np.flatnonzero(places >= 0)
-        old_hot[:, known], old_cold[known] = self.offerings.hot[:, places[known]], self.offerings.cold[places[known]]
-        old_hot[:, new:], old_cold[new:] = self.offerings.hot[:, left], self.offerings.cold[left]
-        self._offerings_before.remember(np.concatenate([places[known], left]))
-        places = self.offerings.reserve(places)
-        self._offerings_before.remember(places)
-        self.offerings.put(hot, cold, whole, places)
-        self.offerings.remove(left)
-        self._offerings_before.removed.extend(left.tolist())
-        rows = np.concatenate([places, left])
-        self._bound(np.unique(rows // BLOCK))
-        self._percolate(rows, old_hot, old_cold)
+        old_sets = np.zeros((new + len(left), packed.sets.shape[1]), np.uint64)
+        old_sets[known], old_sets[new:] = side.sets(places[known]), side.sets(left)
+        places = side.reserve(places)
+        journal.remember(np.concatenate([places, left]))
+        self._have_names()
+        side.put(*packed, places)
+        side.remove(left)
+        journal.removed.extend(left.tolist())
+        changed = np.concatenate([places, left])
+        self._bound(np.unique(changed // BLOCK))
+        new_sets, new_hot = np.zeros_like(old_sets), np.zeros((len(changed), packed.hot.shape[1]), np.int64)
+        new_sets[:new], new_hot[:new] = packed.sets, packed.hot
+        self._percolate(changed, old_sets, new_sets, new_hot)
 
     def change_needs(self, needs: Sequence[tuple[Need, date]], gone: Sequence[str] = ()) -> None:
         """These needs are new, changed, or judged for another day (each with its day); those ids are gone. Each id once.
@@ -188,48 +192,40 @@ class Field:
         """
         alive = [(need, today) for need, today in needs if _is_alive(need, today)]
         over = [need.id for need, today in needs if not _is_alive(need, today)]
-        packed = PackedNeeds.of([pack_need(need, today, self.lexicon) for need, today in alive])
-        self.change_packed_needs(packed, [*gone, *over])
+        self.change_packed_needs(pack_needs(alive, self.lexicon), [*gone, *over])
 
     def change_packed_needs(self, packed: PackedNeeds, gone: Sequence[str] = ()) -> None:
         """The same for needs that are packed already."""
-        left = self.needs.places(_ids(gone))
-        left = left[left >= 0]
-        self._needs_before.remember(left)
-        self._remember_lists(left)
-        self.needs.remove(left)
-        self._kept[left] = np.zeros(1, KEPT_LIST)
-        self._needs_before.removed.extend(left.tolist())
-        places = self.needs.places(packed.cold["id"])
-        self._needs_before.remember(places[places >= 0])
-        places = self.needs.reserve(places)
+        side, journal = self.needs, self._needs_before
+        left, places = self._present(side, gone), side.reserve(side.places(packed.cold["id"]))
         self._grow_lists()
-        self._needs_before.remember(places)
-        self._remember_lists(places)
-        self.needs.put(*packed, places)
+        journal.remember(np.concatenate([places, left]))
+        self._remember_lists(np.concatenate([places, left]))
+        self._have_names()
+        side.put(*packed, places)
+        side.remove(left)
+        self._kept[left] = NO_LIST
+        journal.removed.extend(left.tolist())
         for slot in places.tolist():
-            self._search(slot)
+            self._search(self._own, slot)
 
     def load(self, offerings: Sequence[Offering], needs: Sequence[tuple[Need, date]]) -> None:
         """Fill an empty field, offerings that are alike side by side, so that bounds are close. Cannot be undone."""
         alive = [(need, today) for need, today in needs if _is_alive(need, today)]
-        for need, today in alive:
-            pack_need(need, today, self.lexicon)  # what needs ask for has a place before what offerings just mention
-        self.load_packed(PackedOfferings.of([pack_offering(one, self.lexicon) for one in offerings]))
+        pack_needs(alive, self.lexicon)  # so that what needs ask for has a place before what offerings just mention
+        self.load_packed(pack_offerings(offerings, self.lexicon))
         self.change_needs(alive)
         self.keep()
 
     def load_packed(self, packed: PackedOfferings) -> None:
         """The same for offerings that are packed already, into a field without needs."""
-        order = _side_by_side(packed.hot, packed.cold)
+        order = _side_by_side(packed)
         whole = {at: packed.whole[one] for at, one in enumerate(order.tolist()) if one in packed.whole}
         places = self.offerings.reserve(np.full(len(order), -1, np.int64))
-        self.offerings.put(packed.hot[:, order], packed.cold[order], whole, places)
+        self._have_names()
+        self.offerings.put(packed.sets[order], packed.hot[order], packed.cold[order], whole, places)
         self._bound(np.arange(-(-self.offerings.used // BLOCK)))
-
-    def rates_changed(self) -> None:
-        """The market has other rates now: lists are exact again once their needs were given to `change_needs` again."""
-        self.needs.hot[N.FLAGS, self.needs.taken()] |= np.uint64(STALE)
+        self.keep()
 
     # What is known -----------------------------------------------------------------------------------------------------
 
@@ -238,7 +234,7 @@ class Field:
         found = []
         changed = self._offerings_before.places
         for n, slot in enumerate(self._before_slot[: int(self._remembered[0])].tolist()):
-            if not self.needs.hot[N.TECHNOLOGY, slot]:
+            if not self.needs.taken[slot]:
                 continue
             now, then = self._kept[slot], self._before[n]
             listed = min(int(now["length"]), LENGTH)
@@ -257,21 +253,47 @@ class Field:
         slot = self.needs.place(need_id)
         return None if slot is None else self._standing(slot)
 
+    def best(self, need: Need, today: date) -> Standing:
+        """The best for a need that is only asked about and not taken in; it is open on that day."""
+        packed = pack_needs([(need, today)], self.lexicon)
+        self._have_names()
+        return self._standing_of(self.best_packed(packed.hot[0], packed.cold[0], packed.whole.get(0)))
+
+    def best_packed(self, hot: Array, cold: Array, whole: Need | None = None) -> Array:
+        """The same for a packed need, as `layout.KEPT_LIST`; valid until the next call."""
+        needs, kept = self._visitor
+        needs.hot[:, 0], needs.cold[0] = hot, cold
+        if whole is not None or needs.whole:
+            needs.whole = {} if whole is None else {0: whole}
+        self._search(self._visitor, 0)
+        return kept[0]
+
     def scores(self, need_id: str) -> dict[str, int | None]:
         """The score of a need with every offering here, as the kernels count it; None where a gate fails. For comparing."""
         slot = self.needs.place(need_id)
         if slot is None:
             raise KeyError(need_id)
         counted = np.empty(self.offerings.used, np.int64)
-        sides = (self.needs.hot, self.needs.cold, slot, self.offerings.hot, self.offerings.cold, len(counted))
-        loose = bool(self.needs.hot[N.FLAGS, slot] & np.uint64(LOOSE))
-        kernels.score_pairs(*sides, *points(), self.market.per_usd, self.market.day, counted)
+        needs, side = self.needs, self.offerings
+        kernels.score_pairs(
+            needs.hot,
+            needs.cold,
+            slot,
+            side.maps,
+            side.hot[LEAD_TIME],
+            side.cold,
+            len(counted),
+            *points(),
+            self.market.per_usd,
+            self.market.day,
+            counted,
+        )
         found: dict[str, int | None] = {}
-        for row in self.offerings.taken().tolist():
-            score = int(counted[row])
-            unsure = loose or score >= kernels.UNSURE
-            found[id_from(self.offerings.cold["id"][row])] = (
-                self._plain_score(slot, row) if unsure else None if score < 0 else score
+        for place in side.taken_places().tolist():
+            score = int(counted[place])
+            unsure = bool(needs.hot[N.LOOSE, slot]) or score >= kernels.UNSURE
+            found[id_from(side.cold["id"][place])] = (
+                self._plain_score(needs, slot, place) if unsure else None if score < 0 else score
             )
         return found
 
@@ -281,7 +303,9 @@ class Field:
         return self.offerings.bytes + self._bounds.nbytes, self.needs.bytes + self._kept.nbytes + self._marks.nbytes
 
     def _standing(self, slot: int) -> Standing:
-        kept = self._kept[slot]
+        return self._standing_of(self._kept[slot])
+
+    def _standing_of(self, kept: Array) -> Standing:
         length = int(kept["length"])
         ids = [id_from(words) for words in self.offerings.cold["id"][kept["row"][:length]]]
         ranks = [Rank.of(int(score), id_) for score, id_ in zip(kept["score"][:length], ids, strict=True)]
@@ -290,29 +314,42 @@ class Field:
 
     # How ---------------------------------------------------------------------------------------------------------------
 
+    def _present(self, side: Packed[Need] | Packed[Offering], ids: Sequence[str]) -> Rows:
+        words = np.array([words_of(id_) for id_ in ids], np.uint64).reshape(-1, ID_WORDS)
+        places = side.places(words)
+        return places[places >= 0]
+
+    def _have_names(self) -> None:
+        known = self.lexicon
+        technologies, countries, languages = (len(one.known) for one in (known.technologies, known.countries, known.languages))
+        self.offerings.have_names((technologies, countries, countries, len(known.standards.known), languages))
+        self.needs.have_names((technologies, countries, languages))
+
     def _bound(self, blocks: Rows) -> None:
-        have = len(self.offerings.cold) // BLOCK
+        side = self.offerings
+        have = len(side.cold) // BLOCK
         if len(self._bounds) < have:
             self._bounds = grown(self._bounds, have)
-        kernels.bound_blocks(blocks, self.offerings.hot, self.offerings.cold, self._bounds)
+        kernels.bound_blocks(blocks, side.taken, side.hot[LEAD_TIME], side.cold, self._bounds)
 
     def _look_in_new_slots(self, known: int) -> None:
         """Where an attribute has one more slot than the `known`, whoever asks for it has to look there too."""
         if not any(slot.nth for slot in self.lexicon.slots.known[known:]):
             return
-        for slot in self.needs.taken().tolist():
-            need = self._need(slot)
-            packed = pack_need(need, date.fromordinal(int(self.needs.cold["today"][slot])), self.lexicon)
-            place = np.array([slot])
-            self._needs_before.remember(place)
-            packed.hot[N.FLOOR] = self.needs.hot[N.FLOOR, slot]
-            packed.hot[N.FLAGS] |= self.needs.hot[N.FLAGS, slot] & np.uint64(STALE)
-            self.needs.put(*PackedNeeds.of([packed]), place)
+        places = self.needs.taken_places()
+        days = [date.fromordinal(day) for day in self.needs.cold["today"][places].tolist()]
+        needs = [self._need(slot, self.needs) for slot in places.tolist()]
+        packed = pack_needs(list(zip(needs, days, strict=True)), self.lexicon)
+        packed.hot[:, N.FLOOR] = self.needs.hot[N.FLOOR, places]
+        self._needs_before.remember(places)
+        self._have_names()
+        self.needs.put(*packed, places)
 
     def _grow_lists(self) -> None:
         if len(self._kept) < len(self.needs.cold):
-            self._kept = grown(self._kept, len(self.needs.cold))
-            self._marks = grown(self._marks, len(self.needs.cold))
+            before = len(self._kept)
+            self._kept, self._marks = grown(self._kept, len(self.needs.cold)), grown(self._marks, len(self.needs.cold))
+            self._kept[before:] = NO_LIST
 
     def _remember_lists(self, slots: Rows) -> None:
         for slot in slots[self._marks[slots] != self._mark].tolist():
@@ -327,18 +364,19 @@ class Field:
             self._before = grown(self._before, 2 * len(self._before))
             self._before_slot = grown(self._before_slot, len(self._before))
 
-    def _percolate(self, rows: Rows, old_hot: Words, old_cold: Array) -> None:
+    def _percolate(self, places: Rows, old_sets: Words, new_sets: Words, new_hot: Array) -> None:
         begin, unsure = np.zeros(2, np.int64), np.zeros(1, np.int64)
         done = False
         while not done:
             self._make_room_to_remember(BLOCK)
             done = kernels.percolate(
-                old_hot,
-                old_cold,
-                rows,
+                old_sets,
+                new_sets,
+                new_hot,
+                places,
                 begin,
-                self.offerings.hot,
                 self.offerings.cold,
+                self.needs.maps,
                 self.needs.hot,
                 self.needs.cold,
                 self.needs.used,
@@ -354,59 +392,67 @@ class Field:
                 self._doubts,
                 unsure,
             )
-            for slot, row in self._doubts[: int(unsure[0])].tolist():
-                self._judge(slot, row)
+            for slot, place in self._doubts[: int(unsure[0])].tolist():
+                self._remember_lists(np.array([slot]))
+                self._judge(self._own, slot, place)
             unsure[0] = 0
         touched = self._before_slot[: int(self._remembered[0])]
         kept = self._kept[touched]
-        for slot in touched[(kept["length"] < LENGTH) & kept["has_floor"]].tolist():
-            if self.needs.hot[N.TECHNOLOGY, slot]:
-                self._search(slot)
+        short = (kept["length"] < LENGTH) & kept["has_floor"] & self.needs.taken[touched]
+        for slot in touched[short].tolist():
+            self._search(self._own, slot)
 
-    def _judge(self, slot: int, row: int) -> None:
+    @property
+    def _own(self) -> _Asking:
+        return _Asking(self.needs, self._kept)
+
+    def _judge(self, asking: _Asking, slot: int, place: int) -> None:
         """Let the plain rules judge a pair, and put the offering on the need's list if it belongs there."""
-        score = self._plain_score(slot, row)
+        score = self._plain_score(asking.needs, slot, place)
         if score is not None:
-            self._remember_lists(np.array([slot]))
-            kernels.enter_judged(self._kept, self.needs.hot, slot, score, row, self.offerings.cold)
+            kernels.enter_judged(asking.kept, asking.needs.hot, slot, score, place, self.offerings.cold)
 
-    def _need(self, slot: int) -> Need:
-        return self.needs.whole.get(slot) or unpack_need(self.needs.hot[:, slot], self.needs.cold[slot], self.lexicon)
-
-    def _plain_score(self, slot: int, row: int) -> int | None:
+    def _plain_score(self, needs: Packed[Need], slot: int, place: int) -> int | None:
         self.counts.judged_plainly += 1
-        need = self._need(slot)
-        offering = self.offerings.whole.get(row) or unpack_offering(
-            self.offerings.hot[:, row], self.offerings.cold[row], self.lexicon
-        )
-        today = date.fromordinal(int(self.needs.cold["today"][slot]))
-        judged = judge(need, offering, Circumstances(today, self.market.rates))
+        today = date.fromordinal(int(needs.cold["today"][slot]))
+        judged = judge(self._need(slot, needs), self._offering(place), Circumstances(today, self.market.rates))
         return judged and judged.rank.score
 
-    def _search(self, slot: int) -> None:
+    def _need(self, slot: int, needs: Packed[Need]) -> Need:
+        return needs.whole.get(slot) or unpack_need(needs.cold[slot], self.lexicon)
+
+    def _offering(self, place: int) -> Offering:
+        side = self.offerings
+        return side.whole.get(place) or unpack_offering(
+            side.sets(np.array([place]))[0], side.hot[:, place], side.cold[place], self.lexicon
+        )
+
+    def _search(self, asking: _Asking, slot: int) -> None:
         self.counts.searches += 1
-        if self.needs.hot[N.FLAGS, slot] & np.uint64(LOOSE):
-            self._search_loosely(slot)
+        if asking.needs.hot[N.LOOSE, slot]:
+            self._search_loosely(asking, slot)
             return
-        unsure = self._find(slot)
+        unsure = self._find(asking, slot)
         if unsure < 0:
             self._doubts = np.zeros((2 * -unsure, 2), np.int64)
-            unsure = self._find(slot)
-        for row, most in self._doubts[:unsure].tolist():
-            if most >= int(self.needs.hot[N.FLOOR, slot]):
-                self._judge(slot, row)
+            unsure = self._find(asking, slot)
+        for place, most in self._doubts[:unsure].tolist():
+            if most >= asking.needs.hot[N.FLOOR, slot]:
+                self._judge(asking, slot, place)
 
-    def _find(self, slot: int) -> int:
-        blocks = -(-self.offerings.used // BLOCK)
+    def _find(self, asking: _Asking, slot: int) -> int:
+        side = self.offerings
+        blocks = -(-side.used // BLOCK)
         if len(self._work) < 2 * blocks:
             self._work = np.zeros(4 * blocks, np.int64)
         return kernels.search(
-            self.needs.hot,
-            self.needs.cold,
+            asking.needs.hot,
+            asking.needs.cold,
             slot,
-            self._kept,
-            self.offerings.hot,
-            self.offerings.cold,
+            asking.kept,
+            side.maps,
+            side.hot[LEAD_TIME],
+            side.cold,
             self._bounds,
             blocks,
             *points(),
@@ -416,36 +462,29 @@ class Field:
             self._doubts,
         )
 
-    def _search_loosely(self, slot: int) -> None:
+    def _search_loosely(self, asking: _Asking, slot: int) -> None:
         """The plain rules judge one offering after the other, the most promising first, until none can belong on the list."""
         self.counts.loose_searches += 1
-        most = np.empty(self.offerings.used, np.int64)
-        any_country = bool(self.needs.cold["any_country"][slot])
-        kernels.loose_bounds(self.needs.hot, any_country, slot, self.offerings.hot, len(most), points().earned, most)
-        self._kept[slot] = np.zeros(1, KEPT_LIST)[0]
-        self.needs.hot[N.FLOOR, slot] = 0
-        self.needs.hot[N.FLAGS, slot] = LOOSE
-        for row in np.argsort(-most, kind="stable").tolist():
-            if most[row] < int(self.needs.hot[N.FLOOR, slot]):
+        needs, kept = asking
+        side, most = self.offerings, np.empty(self.offerings.used, np.int64)
+        kernels.loose_bounds(needs.hot, needs.cold, slot, side.maps, side.hot[LEAD_TIME], len(most), points().earned, most)
+        kept[slot] = NO_LIST
+        needs.hot[N.FLOOR, slot] = 0
+        for place in np.argsort(-most, kind="stable").tolist():
+            if most[place] < needs.hot[N.FLOOR, slot]:
                 break
-            self._judge(slot, row)
-            kept = self._kept[slot]
-            if kept["length"] == KEPT and not kept["has_floor"]:
-                kernels.raise_floor(self._kept, self.needs.hot, slot, self.offerings.cold)
+            self._judge(asking, slot, place)
+            if kept[slot]["length"] == KEPT and not kept[slot]["has_floor"]:
+                kernels.raise_floor(kept, needs.hot, slot, side.cold)
 
 
 def _is_alive(need: Need, today: date) -> bool:
     return need.open and not is_expired(need, Circumstances(today, {}))
 
 
-def _ids(ids: Iterable[str]) -> Words:
-    return np.array([words_of(id_) for id_ in ids], np.uint64).reshape(-1, ID_WORDS)
-
-
-def _side_by_side(hot: Words, cold: Array) -> Rows:
-    """An order in which neighbours are alike in what bounds look at: technology, currency, price, countries."""
-    if not len(cold):
-        return np.zeros(0, np.int64)
+def _side_by_side(packed: PackedOfferings) -> Rows:
+    """An order in which neighbours are alike in what bounds look at: technology, currency, price, an attribute."""
+    cold = packed.cold
     cheapest = np.where(cold["tiers"] > 0, cold["unit_price"][:, 0], -1.0)
-    band = np.argsort(np.argsort(cheapest, kind="stable")) * 8 // len(cold)
-    return np.lexsort((cheapest, hot[1], cold["values"][:, 0], band, cold["currency"], hot[0]))
+    band = np.argsort(np.argsort(cheapest, kind="stable")) * 8 // max(1, len(cold))
+    return np.lexsort((packed.hot[:, LEAD_TIME], cold["values"][:, 0], band, cold["currency"], packed.sets[:, Map.TECHNOLOGIES]))

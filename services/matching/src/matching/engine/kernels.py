@@ -17,7 +17,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
-from matching.engine.layout import BLOCK, ID_WORDS, KEPT, LOOSE, MIXED, SLOTS, STALE, TIERS, N, O
+from matching.engine.layout import BLOCK, ID_WORDS, KEPT, LEAD_TIME, MIXED, OFFERING_MAPS, SLOTS, TIERS, N
 from matching.engine.points import E
 
 NO_PAIR = -1
@@ -37,23 +37,16 @@ inlined = numba.njit(inline="always", error_model="numpy")
 
 
 @intrinsic
-def _count_bits(_typing, word):
-    """How many bits of a 64-bit word are set: one instruction."""
+def _first_bit(_typing, word):
+    """The number of the lowest bit that is set; there is one."""
 
-    def generate(_context, builder, _signature, arguments):
-        return builder.ctpop(arguments[0])
+    def generate(context, builder, _signature, arguments):
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
 
     return types.uint64(types.uint64), generate
 
 
 # The points of a pair --------------------------------------------------------------------------------------------------
-
-
-@inlined
-def _in_bits(low, high, bit):
-    """Whether the bit is set in two words."""
-    word = low if bit < 64 else high
-    return (word >> np.uint64(bit & 63)) & np.uint64(1) != np.uint64(0)
 
 
 @inlined
@@ -71,30 +64,30 @@ def _lead_time(left, lead_time, earned):
 
 
 @inlined
-def _front(technology, standards, asked, languages, left, o_technologies, o_served, o_standards, o_languages, o_lead, earned):
-    """What the hot columns tell: technology, country, lead time, standards and language. `o_…` are the offering's."""
-    points = earned[E.SAME_TECHNOLOGY] if o_technologies & technology else earned[E.SAME_GROUP]
-    points += earned[E.SERVED] if o_served else earned[E.OF_INTEREST]
-    points += _lead_time(left, o_lead, earned)
-    if asked == 0:
-        points += earned[E.NO_STANDARD_ASKED]
-    else:
-        held = np.int64(_count_bits(o_standards & standards))
-        points += earned[E.NONE_HELD] if held == 0 else earned[E.ALL_HELD] * held // asked
-    if o_languages & languages:
+def _front(same, served, held, asked, shared, states_none, left, lead_time, earned):
+    """What bitmaps and hot columns tell: technology, country, standards, language and lead time."""
+    points = earned[E.SAME_TECHNOLOGY] if same else earned[E.SAME_GROUP]
+    points += earned[E.SERVED] if served else earned[E.OF_INTEREST]
+    if shared:
         points += earned[E.SHARED_LANGUAGE]
     else:
-        points += earned[E.NO_SHARED_LANGUAGE] if o_languages else earned[E.NO_LANGUAGE]
-    return points
+        points += earned[E.NO_LANGUAGE] if states_none else earned[E.NO_SHARED_LANGUAGE]
+    return points + _standards(held, asked, earned) + _lead_time(left, lead_time, earned)
 
 
 @inlined
-def _loose_front(technology, left, o_technologies, country, o_lead, earned):
+def _standards(held, asked, earned):
+    if asked == 0:
+        return earned[E.NO_STANDARD_ASKED]
+    return earned[E.NONE_HELD] if held == 0 else earned[E.ALL_HELD] * held // asked
+
+
+@inlined
+def _loose_front(same, served, left, lead_time, earned):
     """The most that a pair can have of which only technology, country and lead time are known."""
-    points = earned[E.SAME_TECHNOLOGY] if o_technologies & technology else earned[E.SAME_GROUP]
-    lost = earned[E.MOST_TECHNOLOGY] - points
-    lost += earned[E.MOST_COUNTRY] - country
-    lost += earned[E.MOST_LEAD_TIME] - _lead_time(left, o_lead, earned)
+    lost = earned[E.MOST_TECHNOLOGY] - (earned[E.SAME_TECHNOLOGY] if same else earned[E.SAME_GROUP])
+    lost += earned[E.MOST_COUNTRY] - (earned[E.SERVED] if served else earned[E.OF_INTEREST])
+    lost += earned[E.MOST_LEAD_TIME] - _lead_time(left, lead_time, earned)
     return earned[E.POSSIBLE] - lost
 
 
@@ -234,29 +227,54 @@ def _whole_score(front, need, offering, at_least, earned, price, largest_total, 
     return front + specification + of_price + of_quantity + unsure
 
 
+@inlined
+def _bit(bitmap, place):
+    return (bitmap[place >> 6] >> np.uint64(place & 63)) & np.uint64(1) != np.uint64(0)
+
+
+@inlined
+def _speaks(languages, need, block):
+    """Whose language the need shares, in a block."""
+    word = np.uint64(0)
+    for n in range(need["languages"]):
+        word |= languages[need["language"][n], block]
+    return word
+
+
+@inlined
+def _standards_held(standards, need, place):
+    held = np.int64(0)
+    for n in range(need["standards"]):
+        held += np.int64(_bit(standards[need["standard"][n]], place))
+    return held
+
+
+@inlined
+def _front_at(need, left, place, maps, lead_times, earned):
+    """The same for the offering at this place, which reaches the need's country."""
+    technologies, served, _, standards, languages = maps
+    return _front(
+        _bit(technologies[need["technology"]], place),
+        _bit(served[need["country"]], place),
+        _standards_held(standards, need, place),
+        np.int64(need["standards"]),
+        (_speaks(languages, need, place >> 6) >> np.uint64(place & 63)) & np.uint64(1) != np.uint64(0),
+        _bit(languages[0], place),
+        left,
+        lead_times[place],
+        earned,
+    )
+
+
 @compiled
-def score_pairs(need_hot, need_cold, slot, hot, cold, rows, earned, price, largest_total, per_usd, rate_day, scores):
+def score_pairs(need_hot, need_cold, slot, maps, lead_times, cold, used, earned, price, largest_total, per_usd, rate_day, scores):
     """The score of one need with every offering, as the searches count it: into `scores`, NO_PAIR and UNSURE as said above."""
-    technology, standards = need_hot[N.TECHNOLOGY, slot], need_hot[N.STANDARDS, slot]
-    asked, languages = np.int64(need_hot[N.STANDARDS_ASKED, slot]), need_hot[N.LANGUAGES, slot]
-    left, country = np.int64(need_hot[N.DAYS_LEFT, slot]), np.int64(need_hot[N.COUNTRY, slot])
-    for row in range(rows):
-        scores[row] = NO_PAIR
-        if _in_bits(hot[O.REACHED, row], hot[O.REACHED + 1, row], country):
-            front = _front(
-                technology,
-                standards,
-                asked,
-                languages,
-                left,
-                hot[O.TECHNOLOGIES, row],
-                _in_bits(hot[O.SERVED, row], hot[O.SERVED + 1, row], country),
-                hot[O.STANDARDS, row],
-                hot[O.LANGUAGES, row],
-                np.int64(hot[O.LEAD_TIME, row]),
-                earned,
-            )
-            scores[row] = _whole_score(front, need_cold[slot], cold[row], 0, earned, price, largest_total, per_usd, rate_day)
+    need, reached = need_cold[slot], maps[2][need_cold[slot]["country"]]
+    for place in range(used):
+        scores[place] = NO_PAIR
+        if _bit(reached, place):
+            front = _front_at(need, need_hot[N.DAYS_LEFT, slot], place, maps, lead_times, earned)
+            scores[place] = _whole_score(front, need, cold[place], 0, earned, price, largest_total, per_usd, rate_day)
 
 
 # Lists -----------------------------------------------------------------------------------------------------------------
@@ -304,16 +322,25 @@ def _raise_floor(kept, cold):
 
 @inlined
 def _leave(kept, row):
-    """Take an offering off a list; whether it was on it."""
+    """Take an offering off a list that it is on."""
     length = np.int64(kept["length"])
     for place in range(length):
         if kept["row"][place] == row:
             for n in range(place, length - 1):
                 kept["row"][n] = kept["row"][n + 1]
                 kept["score"][n] = kept["score"][n + 1]
+            kept["row"][length - 1] = -1
             kept["length"] = length - 1
-            return True
-    return False
+            break
+
+
+@inlined
+def _is_on(kept, row):
+    """Whether the list has this offering; without a jump, so that it takes three instructions."""
+    found = False
+    for place in range(KEPT):
+        found |= kept["row"][place] == row
+    return found
 
 
 @inlined
@@ -346,33 +373,28 @@ def raise_floor(kept, need_hot, slot, cold):
 
 
 @inlined
-def _most_in_block(block, need_hot, need, slot, earned, price, per_usd, rate_day):
-    """The most that any offering of the block can have; NO_PAIR where the country is out of reach of all."""
-    country = np.int64(need_hot[N.COUNTRY, slot])
-    if not _in_bits(block["reached"][0], block["reached"][1], country):
-        return np.int64(NO_PAIR)
-    technology, standards = need_hot[N.TECHNOLOGY, slot], need_hot[N.STANDARDS, slot]
-    points = earned[E.SAME_TECHNOLOGY] if block["technologies"] & technology else earned[E.SAME_GROUP]
-    points += earned[E.SERVED] if _in_bits(block["served"][0], block["served"][1], country) else earned[E.OF_INTEREST]
-    left = np.int64(need_hot[N.DAYS_LEFT, slot])
-    in_time = _lead_time(left, block["lead_time"], earned)
-    points += max(in_time, earned[E.NO_LEAD_TIME]) if block["no_lead_time"] else in_time
-    asked = np.int64(need_hot[N.STANDARDS_ASKED, slot])
-    if asked == 0:
-        points += earned[E.NO_STANDARD_ASKED]
-    else:
-        held = np.int64(_count_bits(block["standards"] & standards))
-        points += earned[E.NONE_HELD] if held == 0 else earned[E.ALL_HELD] * held // asked
-    if block["languages"] & need_hot[N.LANGUAGES, slot]:
+def _most_in_block(block, bounds, need, left, maps, reached, asked, earned, price, per_usd, rate_day):
+    """The most that any offering of the block can have that reaches the need's country; NO_PAIR where none can be proposed."""
+    technologies, served, _, standards, languages = maps
+    points = earned[E.SAME_TECHNOLOGY] if technologies[need["technology"], block] & reached else earned[E.SAME_GROUP]
+    points += earned[E.SERVED] if served[need["country"], block] & reached else earned[E.OF_INTEREST]
+    if _speaks(languages, need, block) & reached:
         points += earned[E.SHARED_LANGUAGE]
     else:
-        points += earned[E.NO_LANGUAGE] if block["no_language"] else earned[E.NO_SHARED_LANGUAGE]
-    if block["wide"]:
+        points += earned[E.NO_LANGUAGE] if languages[0, block] & reached else earned[E.NO_SHARED_LANGUAGE]
+    held = np.int64(0)
+    for n in range(need["standards"]):
+        held += np.int64(standards[need["standard"][n], block] & reached != np.uint64(0))
+    points += _standards(held, asked, earned)
+    in_time = _lead_time(left, np.int64(bounds["lead_time"]), earned)
+    points += max(in_time, earned[E.NO_LEAD_TIME]) if bounds["no_lead_time"] else in_time
+    if bounds["wide"]:
         return points + earned[E.MOST_IN_COLD]
-    points += earned[E.MOST_QUANTITY]
-    points += _best_price_in_block(block, need, earned, price, per_usd, rate_day)
-    of_requirements = _best_specification_in_block(block, need, earned)
-    return points + of_requirements if of_requirements >= 0 else np.int64(NO_PAIR)
+    of_requirements = _best_specification_in_block(bounds, need, earned)
+    if of_requirements < 0:
+        return np.int64(NO_PAIR)
+    of_price = _best_price_in_block(bounds, need, earned, price, per_usd, rate_day)
+    return points + of_requirements + of_price + earned[E.MOST_QUANTITY]
 
 
 @inlined
@@ -412,24 +434,63 @@ def _best_specification_in_block(block, need, earned):
     return earned[E.ALL_MET] * met // np.int64(need["requirements"])
 
 
+@inlined
+def _in_question(reached, block, need, maps, spare, earned):
+    """Of those that reach the need's country, who can still belong on the list if only `spare` points may be lost."""
+    technologies, served, _, _, languages = maps
+    left = reached
+    if earned[E.MOST_TECHNOLOGY] - earned[E.SAME_GROUP] > spare:
+        left &= technologies[need["technology"], block]
+    if earned[E.MOST_COUNTRY] - earned[E.OF_INTEREST] > spare:
+        left &= served[need["country"], block]
+    if earned[E.SHARED_LANGUAGE] - earned[E.NO_SHARED_LANGUAGE] > spare:
+        speaks = _speaks(languages, need, block)
+        if earned[E.SHARED_LANGUAGE] - earned[E.NO_LANGUAGE] <= spare:
+            speaks |= languages[0, block]
+        left &= speaks
+    return left
+
+
 @compiled
 def search(
-    need_hot, need_cold, slot, kept, hot, cold, bounds, blocks, earned, price, largest_total, per_usd, rate_day, work, doubts
+    need_hot,
+    need_cold,
+    slot,
+    kept,
+    maps,
+    lead_times,
+    cold,
+    bounds,
+    blocks,
+    earned,
+    price,
+    largest_total,
+    per_usd,
+    rate_day,
+    work,
+    doubts,
 ):
     """Find the best for the need at `slot` among all offerings, block by block, the most promising first.
 
     `kept[slot]` becomes its list. `work`: int64, twice as long as there are blocks, for their order. Returns how many pairs
-    were unsure and could belong on the list, row and most in `doubts`; minus that number where they were more than it has
+    were unsure and could belong on the list, place and most in `doubts`; minus that number where they were more than it has
     room for.
     """
-    need, mine = need_cold[slot], kept[slot]
+    need, mine, left = need_cold[slot], kept[slot], need_hot[N.DAYS_LEFT, slot]
+    technologies, served, reached, standards, languages = maps
+    asked, possible = np.int64(need["standards"]), earned[E.POSSIBLE]
+    reach = reached[need["country"]]
     mine["length"] = 0
     mine["has_floor"] = False
+    mine["row"][:] = -1
     most, order = work[:blocks], work[blocks : 2 * blocks]
-    possible = earned[E.POSSIBLE]
     begins = np.zeros(possible + 2, np.int64)
     for block in range(blocks):
-        most[block] = _most_in_block(bounds[block], need_hot, need, slot, earned, price, per_usd, rate_day)
+        most[block] = NO_PAIR
+        if reach[block]:
+            most[block] = _most_in_block(
+                block, bounds[block], need, left, maps, reach[block], asked, earned, price, per_usd, rate_day
+            )
         if most[block] >= 0:
             begins[possible - most[block] + 1] += 1
     for points in range(possible + 1):
@@ -439,97 +500,118 @@ def search(
         if most[block] >= 0:
             order[begins[possible - most[block]]] = block
             begins[possible - most[block]] += 1
-    technology, standards = need_hot[N.TECHNOLOGY, slot], need_hot[N.STANDARDS, slot]
-    asked, languages = np.int64(need_hot[N.STANDARDS_ASKED, slot]), need_hot[N.LANGUAGES, slot]
-    left, country = np.int64(need_hot[N.DAYS_LEFT, slot]), np.int64(need_hot[N.COUNTRY, slot])
-    word, bit = country >> 6, np.uint64(country & 63)
-    fronts = np.empty(BLOCK, np.int64)
     floor, unsure = np.int64(0), 0
     for n in range(promising):
         block = order[n]
         if most[block] < floor:
             break
-        first = block * BLOCK
-        for i in range(BLOCK):
-            row = first + i
-            reached = (hot[O.REACHED + word, row] >> bit) & np.uint64(1)
+        same, serves, none = technologies[need["technology"], block], served[need["country"], block], languages[0, block]
+        speaks = _speaks(languages, need, block)
+        rest = _in_question(reach[block], block, need, maps, possible - floor, earned)
+        while rest:
+            bit = _first_bit(rest)
+            rest &= rest - np.uint64(1)
+            place = block * BLOCK + np.int64(bit)
+            held = np.int64(0)
+            for n_asked in range(asked):
+                held += np.int64((standards[need["standard"][n_asked], block] >> bit) & np.uint64(1))
             front = _front(
-                technology,
-                standards,
+                (same >> bit) & np.uint64(1),
+                (serves >> bit) & np.uint64(1),
+                held,
                 asked,
-                languages,
+                (speaks >> bit) & np.uint64(1),
+                (none >> bit) & np.uint64(1),
                 left,
-                hot[O.TECHNOLOGIES, row],
-                (hot[O.SERVED + word, row] >> bit) & np.uint64(1),
-                hot[O.STANDARDS, row],
-                hot[O.LANGUAGES, row],
-                np.int64(hot[O.LEAD_TIME, row]),
+                lead_times[place],
                 earned,
             )
-            fronts[i] = front if reached else np.int64(-1000)
-        for i in range(BLOCK):
-            if fronts[i] + earned[E.MOST_IN_COLD] < floor or fronts[i] < 0:
+            if front + earned[E.MOST_IN_COLD] < floor:
                 continue
-            row = first + i
-            score = _whole_score(fronts[i], need, cold[row], floor, earned, price, largest_total, per_usd, rate_day)
+            score = _whole_score(front, need, cold[place], floor, earned, price, largest_total, per_usd, rate_day)
             if score == NO_PAIR:
                 continue
             if score >= UNSURE:
                 if unsure < doubts.shape[0]:
-                    doubts[unsure, 0] = row
+                    doubts[unsure, 0] = place
                     doubts[unsure, 1] = score - UNSURE
                 unsure += 1
-            elif not _is_below_floor(mine, score, row, cold):
-                _enter(mine, score, np.int32(row), cold)
+            elif not _is_below_floor(mine, score, place, cold):
+                _enter(mine, score, np.int32(place), cold)
                 if mine["length"] == KEPT:
                     _raise_floor(mine, cold)
                     floor = np.int64(mine["floor_score"])
     need_hot[N.FLOOR, slot] = floor
-    need_hot[N.FLAGS, slot] &= ~np.uint64(STALE)
     return unsure if unsure <= doubts.shape[0] else -unsure
 
 
 @compiled
-def loose_bounds(need_hot, any_country, slot, hot, rows, earned, most):
+def loose_bounds(need_hot, need_cold, slot, maps, lead_times, used, earned, most):
     """For a loose need: the most that each offering can have, NO_PAIR where it cannot be proposed, into `most`."""
-    technology, left = need_hot[N.TECHNOLOGY, slot], np.int64(need_hot[N.DAYS_LEFT, slot])
-    country = np.int64(need_hot[N.COUNTRY, slot])
-    for row in range(rows):
-        most[row] = NO_PAIR
-        if not hot[O.TECHNOLOGIES, row]:
-            continue
-        of_country = earned[E.MOST_COUNTRY]
-        if not any_country:
-            if not _in_bits(hot[O.REACHED, row], hot[O.REACHED + 1, row], country):
-                continue
-            served = _in_bits(hot[O.SERVED, row], hot[O.SERVED + 1, row], country)
-            of_country = earned[E.SERVED] if served else earned[E.OF_INTEREST]
-        lead_time = np.int64(hot[O.LEAD_TIME, row])
-        most[row] = _loose_front(technology, left, hot[O.TECHNOLOGIES, row], of_country, lead_time, earned)
+    need, left = need_cold[slot], need_hot[N.DAYS_LEFT, slot]
+    technologies, served, reached = maps[0][need["technology"]], maps[1][need["country"]], maps[2][need["country"]]
+    for place in range(used):
+        most[place] = NO_PAIR
+        if _bit(reached, place):
+            most[place] = _loose_front(_bit(technologies, place), _bit(served, place), left, lead_times[place], earned)
 
 
 # Percolation: the lists that changed offerings change ------------------------------------------------------------------
 
+_FIRST_SERVED = OFFERING_MAPS[0]
+_FIRST_REACHED = _FIRST_SERVED + OFFERING_MAPS[1]
+_FIRST_STANDARD = _FIRST_REACHED + OFFERING_MAPS[2]
+_FIRST_LANGUAGE = _FIRST_STANDARD + OFFERING_MAPS[3]
+
 
 @inlined
-def _remember(slot, kept, before, before_slot, marks, mark, n):
-    """Keep the list as it was before this transaction changed it; returns how many are kept so."""
-    if marks[slot] == mark:
-        return n
-    marks[slot] = mark
-    before[n] = kept[slot]
-    before_slot[n] = slot
-    return n + 1
+def _named_by(bitmap, words, first, names, chosen):
+    """The rows of a bitmap whose bit is set in the offering's words from `first` on, into `chosen`; returns how many."""
+    n = 0
+    for word in range((names + 63) >> 6):
+        rest = words[first + word]
+        while rest:
+            name = word * 64 + np.int64(_first_bit(rest))
+            rest &= rest - np.uint64(1)
+            if name < bitmap.shape[0]:
+                chosen[n] = name
+                n += 1
+    return n
+
+
+@inlined
+def _any_of(bitmap, chosen, n, block):
+    word = np.uint64(0)
+    for i in range(n):
+        word |= bitmap[chosen[i], block]
+    return word
+
+
+@inlined
+def _states(words, first, name):
+    """Whether the bit of this name is set in an offering's words."""
+    return (words[first + (name >> 6)] >> np.uint64(name & 63)) & np.uint64(1) != np.uint64(0)
+
+
+@inlined
+def _remember(slot, kept, before, before_slot, marks, mark, remembered):
+    """Keep the list as it was before this transaction changed it."""
+    if marks[slot] != mark:
+        marks[slot] = mark
+        before[remembered[0]] = kept[slot]
+        before_slot[remembered[0]] = slot
+        remembered[0] += 1
 
 
 @compiled
 def percolate(
-    old_hot,
-    old_cold,
-    rows,
+    old_sets,
+    new_sets,
+    new_hot,
+    places,
     begin,
-    hot,
     cold,
+    need_maps,
     need_hot,
     need_cold,
     needs,
@@ -545,143 +627,122 @@ def percolate(
     mark,
     remembered,
     doubts,
-    state,
+    unsure,
 ):
-    """Take what changed at `rows` (before: `old_…`, as long as `rows`; now: in `hot` and `cold`) into every list it touches.
+    """Take the offerings that changed at `places` into every list that they touch.
 
-    Goes on from the offering `begin[0]` and the need `begin[1]`. Returns False where `before` or `doubts` have no more room;
-    `begin` says then where to go on. `state`: how many lists are remembered, how many pairs are unsure.
+    `old_sets` has their bitmaps' words as they were (none: they are new), `new_sets` and `new_hot` as they are (none: they are
+    gone). Goes on from the offering `begin[0]` and the block of needs `begin[1]`. Returns False where `before` or `doubts`
+    (slot and place of pairs that are unsure) have no more room; `begin` says then where to go on.
     """
-    fronts, olds = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
+    technology_of, country_of, language_of = need_maps
+    blocks = (needs + BLOCK - 1) // BLOCK
+    chosen = np.empty((5, 64 * max(OFFERING_MAPS)), np.int64)
     in_cold = earned[E.MOST_IN_COLD]
-    for e in range(begin[0], rows.size):
-        row = rows[e]
-        start = begin[1] if e == begin[0] else 0
-        new_lead, old_lead = np.int64(hot[O.LEAD_TIME, row]), np.int64(old_hot[O.LEAD_TIME, e])
-        for first in range(start, needs, BLOCK):
-            if remembered[0] + BLOCK > before_slot.size or state[0] + BLOCK > doubts.shape[0]:
-                begin[0], begin[1] = e, first
-                return False
-            last = min(first + BLOCK, needs)
-            promising = False
-            for i in range(last - first):
-                slot = first + i
-                technology, standards = need_hot[N.TECHNOLOGY, slot], need_hot[N.STANDARDS, slot]
-                asked, languages = np.int64(need_hot[N.STANDARDS_ASKED, slot]), need_hot[N.LANGUAGES, slot]
-                left, country = np.int64(need_hot[N.DAYS_LEFT, slot]), np.int64(need_hot[N.COUNTRY, slot])
-                floor = np.int64(need_hot[N.FLOOR, slot]) - in_cold
-                new = _front(
-                    technology,
-                    standards,
-                    asked,
-                    languages,
-                    left,
-                    hot[O.TECHNOLOGIES, row],
-                    _in_bits(hot[O.SERVED, row], hot[O.SERVED + 1, row], country),
-                    hot[O.STANDARDS, row],
-                    hot[O.LANGUAGES, row],
-                    new_lead,
-                    earned,
-                )
-                old = _front(
-                    technology,
-                    standards,
-                    asked,
-                    languages,
-                    left,
-                    old_hot[O.TECHNOLOGIES, e],
-                    _in_bits(old_hot[O.SERVED, e], old_hot[O.SERVED + 1, e], country),
-                    old_hot[O.STANDARDS, e],
-                    old_hot[O.LANGUAGES, e],
-                    old_lead,
-                    earned,
-                )
-                new_reaches = _in_bits(hot[O.REACHED, row], hot[O.REACHED + 1, row], country)
-                old_reaches = _in_bits(old_hot[O.REACHED, e], old_hot[O.REACHED + 1, e], country)
-                fronts[i] = new if new_reaches and new >= floor else np.int64(NO_PAIR)
-                olds[i] = old if old_reaches and old >= floor else np.int64(NO_PAIR)
-                if need_hot[N.FLAGS, slot] != 0:  # the whole list is looked through, and a loose need asks the plain rules
-                    olds[i] = UNSURE
-                    if need_hot[N.FLAGS, slot] & np.uint64(LOOSE):
-                        fronts[i] = UNSURE
-                if technology == 0:
-                    fronts[i] = olds[i] = NO_PAIR
-                promising |= fronts[i] >= 0 or olds[i] >= 0
-            if not promising:
+    for e in range(begin[0], places.size):
+        place, new, old = places[e], new_sets[e], old_sets[e]
+        technologies = _named_by(technology_of, new, 0, technology_of.shape[0], chosen[0])
+        serves = _named_by(country_of, new, _FIRST_SERVED, country_of.shape[0], chosen[1])
+        reaches = _named_by(country_of, new, _FIRST_REACHED, country_of.shape[0], chosen[2])
+        reached = _named_by(country_of, old, _FIRST_REACHED, country_of.shape[0], chosen[3])
+        speaks = _named_by(language_of, new, _FIRST_LANGUAGE, language_of.shape[0], chosen[4])
+        states_none = new[_FIRST_LANGUAGE] & np.uint64(1)
+        lead_time = new_hot[e, LEAD_TIME]
+        for block in range(begin[1] if e == begin[0] else 0, blocks):
+            comes = _any_of(country_of, chosen[2], reaches, block)
+            was = _any_of(country_of, chosen[3], reached, block)
+            rest = comes | was
+            if not rest:
                 continue
-            for i in range(last - first):
-                if fronts[i] < 0 and olds[i] < 0:
+            if remembered[0] + BLOCK > before_slot.size or unsure[0] + BLOCK > doubts.shape[0]:
+                begin[0], begin[1] = e, block
+                return False
+            same = _any_of(technology_of, chosen[0], technologies, block)
+            served = _any_of(country_of, chosen[1], serves, block)
+            shared = _any_of(language_of, chosen[4], speaks, block)
+            while rest:
+                bit = _first_bit(rest)
+                rest &= rest - np.uint64(1)
+                slot = block * BLOCK + np.int64(bit)
+                mine = kept[slot]
+                if (was >> bit) & np.uint64(1) and _is_on(mine, place):
+                    _remember(slot, kept, before, before_slot, marks, mark, remembered)
+                    _leave(mine, place)
+                if not (comes >> bit) & np.uint64(1):
                     continue
-                slot = first + i
-                need, mine = need_cold[slot], kept[slot]
-                floor = np.int64(need_hot[N.FLOOR, slot])
-                if olds[i] >= 0:
-                    was_on = True
-                    if olds[i] < UNSURE:
-                        score = _whole_score(olds[i], need, old_cold[e], floor, earned, price, largest_total, per_usd, rate_day)
-                        was_on = score != NO_PAIR
-                    if was_on:
-                        for place in range(mine["length"]):
-                            if mine["row"][place] == row:
-                                remembered[0] = _remember(slot, kept, before, before_slot, marks, mark, remembered[0])
-                                _leave(mine, row)
-                                break
-                if fronts[i] < 0:
+                need, floor, left = need_cold[slot], need_hot[N.FLOOR, slot], need_hot[N.DAYS_LEFT, slot]
+                is_same, is_served = (same >> bit) & np.uint64(1), (served >> bit) & np.uint64(1)
+                if need_hot[N.LOOSE, slot]:
+                    if _loose_front(is_same, is_served, left, lead_time, earned) >= floor:
+                        doubts[unsure[0], 0], doubts[unsure[0], 1] = slot, place
+                        unsure[0] += 1
                     continue
-                if fronts[i] == UNSURE:  # a loose need
-                    score = np.int64(UNSURE) + earned[E.POSSIBLE]
-                    if not hot[O.TECHNOLOGIES, row]:
-                        continue
-                else:
-                    score = _whole_score(fronts[i], need, cold[row], floor, earned, price, largest_total, per_usd, rate_day)
+                held, asked = np.int64(0), np.int64(need["standards"])
+                for n in range(asked):
+                    held += np.int64(_states(new, _FIRST_STANDARD, np.int64(need["standard"][n])))
+                front = _front(
+                    is_same, is_served, held, asked, (shared >> bit) & np.uint64(1), states_none, left, lead_time, earned
+                )
+                if front + in_cold < floor:
+                    continue
+                score = _whole_score(front, need, cold[place], floor, earned, price, largest_total, per_usd, rate_day)
                 if score == NO_PAIR:
                     continue
                 if score >= UNSURE:
-                    doubts[state[0], 0] = slot
-                    doubts[state[0], 1] = row
-                    state[0] += 1
-                elif not _is_below_floor(mine, score, row, cold):
-                    remembered[0] = _remember(slot, kept, before, before_slot, marks, mark, remembered[0])
-                    _enter(mine, score, np.int32(row), cold)
+                    doubts[unsure[0], 0], doubts[unsure[0], 1] = slot, place
+                    unsure[0] += 1
+                elif not _is_below_floor(mine, score, place, cold):
+                    _remember(slot, kept, before, before_slot, marks, mark, remembered)
+                    _enter(mine, score, np.int32(place), cold)
                     if mine["has_floor"]:
                         need_hot[N.FLOOR, slot] = mine["floor_score"]
     return True
 
 
-# Bounds of blocks, and the places of ids -------------------------------------------------------------------------------
+# Bitmaps, bounds of blocks, and the places of ids ----------------------------------------------------------------------
 
 
 @compiled
-def bound_blocks(blocks, hot, cold, bounds):
+def write_bits(bitmap, places, sets, first, words):
+    """Set the bits of these places as the words from `first` on say."""
+    names = min(bitmap.shape[0], 64 * words)
+    for n in range(places.size):
+        block, bit = places[n] >> 6, np.uint64(1) << np.uint64(places[n] & 63)
+        for name in range(names):
+            if _states(sets[n], first, name):
+                bitmap[name, block] |= bit
+            else:
+                bitmap[name, block] &= ~bit
+
+
+@compiled
+def read_bits(bitmap, places, sets, first):
+    """The bits of these places, into the words from `first` on."""
+    for n in range(places.size):
+        for name in range(bitmap.shape[0]):
+            if _bit(bitmap[name], places[n]):
+                sets[n, first + (name >> 6)] |= np.uint64(1) << np.uint64(name & 63)
+
+
+@compiled
+def bound_blocks(blocks, taken, lead_times, cold, bounds):
     """Work out the bounds of these blocks anew."""
     for n in range(blocks.size):
         block = bounds[blocks[n]]
-        for word in range(2):
-            block["served"][word] = block["reached"][word] = 0
-        block["technologies"] = block["standards"] = block["languages"] = 0
-        block["no_language"] = block["wide"] = block["no_lead_time"] = False
-        block["lead_time"] = np.int64(2**40)
+        block["wide"] = block["no_lead_time"] = False
+        block["lead_time"] = np.int32(2**30)
         block["cheapest"] = np.inf
         for slot in range(SLOTS):
             block["lowest"][slot], block["highest"][slot] = np.inf, -np.inf
         currency = np.int64(-1)
-        for row in range(blocks[n] * BLOCK, (blocks[n] + 1) * BLOCK):
-            if hot[O.TECHNOLOGIES, row] == 0:
+        for place in range(blocks[n] * BLOCK, (blocks[n] + 1) * BLOCK):
+            if not taken[place]:
                 continue
-            block["technologies"] |= hot[O.TECHNOLOGIES, row]
-            for word in range(2):
-                block["served"][word] |= hot[O.SERVED + word, row]
-                block["reached"][word] |= hot[O.REACHED + word, row]
-            block["standards"] |= hot[O.STANDARDS, row]
-            block["languages"] |= hot[O.LANGUAGES, row]
-            if hot[O.LANGUAGES, row] == 0:
-                block["no_language"] = True
-            lead_time = np.int64(hot[O.LEAD_TIME, row])
-            if lead_time < 0:
+            if lead_times[place] < 0:
                 block["no_lead_time"] = True
-            else:
-                block["lead_time"] = min(block["lead_time"], lead_time)
-            one = cold[row]
+            elif lead_times[place] < block["lead_time"]:
+                block["lead_time"] = lead_times[place]
+            one = cold[place]
             if one["wide"]:
                 block["wide"] = True
             for slot in range(SLOTS):

@@ -1,8 +1,10 @@
-"""How needs and offerings lie in memory: numbers in columns, side by side, so that a kernel reads thousands in a microsecond.
+"""How needs and offerings lie in memory, so that a kernel reads thousands of them in some microseconds.
 
-What every pair looks at first lies in *hot* columns of 64-bit words, one column after the other; the rest of a side lies in one
-*cold* record, which is only read if the hot columns leave it a chance. Sets (countries, standards, languages) are bits; what
-each bit, number and slot stands for says the field's `Lexicon`.
+Everything that is a set (technologies, countries, standards, languages) lies in *bitmaps*: a row for each name, a bit for each
+place, so that one word tells it of 64 places at once. Few numbers that nearly every pair looks at are *hot* columns. The rest
+of a side lies in its *cold* record, which is only read if bitmaps and columns leave the pair a chance.
+
+What each name, slot and number stands for says the field's `Lexicon`.
 """
 
 from enum import IntEnum
@@ -15,38 +17,43 @@ Words = npt.NDArray[np.uint64]
 Array = npt.NDArray[Any]
 
 BLOCK = 64
-"""Offerings that share one set of bounds."""
-COUNTRY_WORDS = 2
+"""Places that share a word of every bitmap, and one set of bounds."""
 ID_WORDS = 5
-SLOTS = 8
+SLOTS = 14
 """Attributes of a field that are compared by number; requirements on others are judged by the plain rules."""
 TIERS = 6
 ASKS = 8
 """Single comparisons that a need's requirements come to; `in` with three values comes to three a slot."""
+STANDARDS_ASKED = 8
+LANGUAGES_SPOKEN = 10
 KEPT = 24
 """As `domain.shortlist.KEPT`: how many are kept of a need's best."""
 NOT_STATED = np.nan
 
 
-class O(IntEnum):  # noqa: E742 - read as `O.SERVED`: a column of offerings
-    """The hot columns of offerings. A free place has no reach, so no need's country finds it."""
+class Map(IntEnum):
+    """The bitmaps of offerings: which words of a packed set belong to each."""
 
     TECHNOLOGIES = 0
-    SERVED = 1  # COUNTRY_WORDS words
-    REACHED = 3  # COUNTRY_WORDS words: served or of interest
-    STANDARDS = 5
-    LANGUAGES = 6  # none: not stated
-    LEAD_TIME = 7  # days; -1: not stated
+    SERVED = 1
+    REACHED = 2  # served or of interest
+    STANDARDS = 3
+    LANGUAGES = 4  # the first stands for "states none"
 
 
-OFFERING_COLUMNS = 8
+OFFERING_MAPS = (1, 4, 4, 8, 4)
+"""How many words a packed offering has for each bitmap: room for 64 technologies, 256 countries, 512 standards, …"""
+
+OFFERING_COLUMNS = 1
+LEAD_TIME = 0
+"""The hot column of offerings, in days; -1: not stated."""
 
 OFFERING = np.dtype(
     [
         ("id", np.uint64, (ID_WORDS,)),
         ("minimum", np.float64),
         ("maximum", np.float64),
-        ("values", np.float64, (SLOTS,)),
+        ("values", np.float32, (SLOTS,)),
         ("from_quantity", np.float64, (TIERS,)),  # infinite beyond the last tier
         ("unit_price", np.float64, (TIERS,)),
         ("tiers", np.uint8),  # 0: no price is stated
@@ -56,41 +63,39 @@ OFFERING = np.dtype(
     ]
 )
 
+NEED_MAPS = (1, 4, 4)
+"""The bitmaps of needs: technology, country, languages."""
+
 
 class N(IntEnum):
-    """The hot columns of needs. A free place has no technology."""
+    """The hot columns of needs."""
 
-    TECHNOLOGY = 0  # one bit
-    COUNTRY = 1  # number of the country's bit
-    STANDARDS = 2
-    STANDARDS_ASKED = 3  # how many
-    LANGUAGES = 4
-    DAYS_LEFT = 5
-    FLOOR = 6  # the score that an offering needs at least to be kept
-    FLAGS = 7  # LOOSE, STALE
+    DAYS_LEFT = 0
+    FLOOR = 1  # the score that an offering needs at least to be kept
+    LOOSE = 2  # 1: it does not fit in here: only technology, country and time are looked at before the plain rules judge
 
 
-NEED_COLUMNS = 8
-
-LOOSE = 1
-"""The need does not fit in here: only technology, country and time are looked at before the plain rules judge."""
-STALE = 2
-"""Exchange rates have changed since its list was searched: scores on the list may be others than a pair would have now."""
+NEED_COLUMNS = 3
 
 NEED = np.dtype(
     [
         ("id", np.uint64, (ID_WORDS,)),
         ("quantity", np.float64),
         ("budget", np.float64),
-        ("low", np.float64, (ASKS,)),
-        ("high", np.float64, (ASKS,)),
+        ("low", np.float32, (ASKS,)),
+        ("high", np.float32, (ASKS,)),
         ("slot", np.uint8, (ASKS,)),
         ("or_next", np.uint8, (ASKS,)),  # the next comparison belongs to the same requirement
         ("mandatory", np.uint8, (ASKS,)),
         ("asks", np.uint8),
         ("requirements", np.uint8),
         ("currency", np.uint8),
-        ("any_country", np.bool_),  # its country has no bit: only the plain rules can tell
+        ("technology", np.uint8),
+        ("country", np.uint16),
+        ("standard", np.uint16, (STANDARDS_ASKED,)),
+        ("standards", np.uint8),  # how many are asked for
+        ("language", np.uint16, (LANGUAGES_SPOKEN,)),
+        ("languages", np.uint8),
         ("today", np.int32),  # day number, as `date.toordinal`
         ("deadline", np.int32),
     ]
@@ -98,7 +103,7 @@ NEED = np.dtype(
 
 KEPT_LIST = np.dtype(
     [
-        ("row", np.int32, (KEPT,)),  # places of offerings, best first
+        ("row", np.int32, (KEPT,)),  # places of offerings, best first; -1 behind the last
         ("score", np.uint8, (KEPT,)),
         ("length", np.uint8),
         ("has_floor", np.bool_),
@@ -110,22 +115,20 @@ KEPT_LIST = np.dtype(
 
 BOUNDS = np.dtype(
     [
-        ("technologies", np.uint64),
-        ("served", np.uint64, (COUNTRY_WORDS,)),
-        ("reached", np.uint64, (COUNTRY_WORDS,)),
-        ("standards", np.uint64),
-        ("languages", np.uint64),
-        ("no_language", np.bool_),  # somebody states none
         ("wide", np.bool_),
         ("no_lead_time", np.bool_),
         ("currency", np.uint8),  # of all that state a price; MIXED
-        ("lead_time", np.int64),  # the shortest that is stated
+        ("lead_time", np.int32),  # the shortest that is stated
         ("cheapest", np.float64),  # the lowest unit price of any tier
-        ("lowest", np.float64, (SLOTS,)),
-        ("highest", np.float64, (SLOTS,)),
+        ("lowest", np.float32, (SLOTS,)),
+        ("highest", np.float32, (SLOTS,)),
     ]
 )
-"""The best that any offering of a block can have of everything."""
+"""The best that any offering of a block can have of what is not in bitmaps."""
+
+NO_LIST = np.zeros((), KEPT_LIST)
+NO_LIST["row"] = -1
+"""The list of a need for which nothing is there."""
 
 MIXED = 255
 

@@ -9,9 +9,12 @@ from collections.abc import Iterable
 from typing import Generic, NamedTuple, TypeVar
 
 from common import vocabulary
-from matching.engine.layout import COUNTRY_WORDS, MIXED, SLOTS
+from matching.engine.layout import BLOCK, MIXED, OFFERING_MAPS, SLOTS
 
 T = TypeVar("T")
+
+NO_LANGUAGE = ""
+"""Stands in the place of a language for whoever states none."""
 
 
 class Slot(NamedTuple):
@@ -66,12 +69,13 @@ class Lexicon:
     def __init__(self, group: str, unit: str, currencies: Places[str]) -> None:
         self.group, self.unit, self.currencies = group, unit, currencies
         codes = [code for code, one in vocabulary.technologies().items() if one.group == group]
-        self.technologies = Places(64, codes)
-        self.countries: Places[str] = Places(64 * COUNTRY_WORDS)
-        self.standards: Places[str] = Places(64)
-        self.languages: Places[str] = Places(64)
+        technologies, _, countries, standards, languages = (BLOCK * words for words in OFFERING_MAPS)
+        self.technologies = Places(technologies, codes)
+        self.countries: Places[str] = Places(countries)
+        self.standards: Places[str] = Places(standards)
+        self.languages = Places(languages, [NO_LANGUAGE])
         self.slots: Places[Slot] = Places(SLOTS)
-        self.texts: Places[str] = Places(2**53)
+        self.texts: Places[str] = Places(2**24)
 
     def slots_of(self, attribute: Slot) -> list[int]:
         """Every slot in which a value of this attribute may lie; none where it has none and there is no room."""

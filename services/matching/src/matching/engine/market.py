@@ -22,7 +22,7 @@ class Market:
         self.set({})
 
     def set(self, rates: Rates) -> None:
-        """These are the rates now."""
+        """These are the rates now. Lists are exact again once the needs concerned were given to `Field.change_needs` again."""
         self.rates = rates
         self.day[:] = 0
         for currency, rate in rates.items():

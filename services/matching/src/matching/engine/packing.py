@@ -7,6 +7,7 @@ are those about which the kernels only know a bound.
 from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -14,77 +15,61 @@ import numpy as np
 from matching.domain.sides import Attribute, Named, Need, Offering, Prices, Requirement, Stated
 from matching.engine.layout import (
     ASKS,
-    LOOSE,
+    BLOCK,
+    LANGUAGES_SPOKEN,
+    LEAD_TIME,
     NEED,
     NEED_COLUMNS,
+    NEED_MAPS,
     NOT_STATED,
     OFFERING,
     OFFERING_COLUMNS,
+    OFFERING_MAPS,
+    STANDARDS_ASKED,
     TIERS,
     Array,
+    Map,
     N,
-    O,
     Words,
     id_from,
     words_of,
 )
-from matching.engine.lexicon import Lexicon, Slot
+from matching.engine.lexicon import NO_LANGUAGE, Lexicon, Slot
 
-_WORD = 2**64 - 1
-_CERTAIN_DIGITS = 15
-"""Decimals of so many digits are told apart by the binary numbers nearest to them, and read back from those."""
-
-
-class PackedOffering(NamedTuple):
-    """An offering for one field. `whole` is the offering where it cannot be read back from its numbers."""
-
-    hot: Words
-    cold: Array
-    whole: Offering | None
+_CERTAIN_DIGITS, _CERTAIN_DIGITS_OF_VALUES = 15, 6
+"""Decimals of so many digits are told apart by the binary numbers nearest to them, and read back from those: numbers of 64
+bits, and of 32 for the values of attributes."""
 
 
 class PackedOfferings(NamedTuple):
-    """Many of them: columns by number, records, and who is whole by number."""
+    """Offerings for one field: a row of words for the bitmaps, a row of hot numbers and a record for each, and who is whole."""
 
-    hot: Words
+    sets: Words
+    hot: Array
     cold: Array
     whole: dict[int, Offering]
 
-    @classmethod
-    def of(cls, packed: Sequence[PackedOffering]) -> "PackedOfferings":
-        hot = np.array([one.hot for one in packed], np.uint64).reshape(-1, OFFERING_COLUMNS).T
-        cold = np.array([one.cold for one in packed], OFFERING)
-        return cls(hot, cold, {n: one.whole for n, one in enumerate(packed) if one.whole is not None})
-
 
 class PackedNeeds(NamedTuple):
-    """Many of them."""
+    """Needs for their field, likewise; whole are those that are loose."""
 
-    hot: Words
+    sets: Words
+    hot: Array
     cold: Array
     whole: dict[int, Need]
 
-    @classmethod
-    def of(cls, packed: "Sequence[PackedNeed]") -> "PackedNeeds":
-        hot = np.array([one.hot for one in packed], np.uint64).reshape(-1, NEED_COLUMNS).T
-        cold = np.array([one.cold for one in packed], NEED)
-        return cls(hot, cold, {n: one.whole for n, one in enumerate(packed) if one.whole is not None})
+
+def _words(maps: Sequence[int], width: Sequence[int]) -> list[int]:
+    """Sets as bits, one after the other, each in its words."""
+    return [bits >> BLOCK * word & 2**BLOCK - 1 for bits, words in zip(maps, width, strict=True) for word in range(words)]
 
 
-class PackedNeed(NamedTuple):
-    """A need for its field. `whole` is the need where it is loose."""
-
-    hot: Words
-    cold: Array
-    whole: Need | None
-
-
-def _number(amount: Decimal) -> float | None:
+def _number(amount: Decimal, certain_digits: int = _CERTAIN_DIGITS) -> float | None:
     """As a binary number; None where that might not tell it from its neighbours."""
-    if len(str(amount)) > _CERTAIN_DIGITS and len(amount.normalize().as_tuple().digits) > _CERTAIN_DIGITS:
+    if len(str(amount)) > certain_digits and len(amount.normalize().as_tuple().digits) > certain_digits:
         return None
     found = float(amount)
-    return found if abs(found) < 1e100 else None
+    return found if found == 0 or 1e-30 < abs(found) < 1e30 else None
 
 
 def _decimal(number: float) -> Decimal:
@@ -94,23 +79,35 @@ def _decimal(number: float) -> Decimal:
 # Offerings -------------------------------------------------------------------------------------------------------------
 
 
-def pack_offering(offering: Offering, lexicon: Lexicon) -> PackedOffering:
-    """Raises ValueError where its id is too long."""
-    hot, cold = np.zeros(OFFERING_COLUMNS, np.uint64), np.zeros((), OFFERING)
-    technologies, _ = lexicon.technologies.bits(code for code in offering.technologies if code in lexicon.technologies.known)
+def pack_offerings(offerings: Sequence[Offering], lexicon: Lexicon) -> PackedOfferings:
+    """Raises ValueError where an id is too long."""
+    sets = np.zeros((len(offerings), sum(OFFERING_MAPS)), np.uint64)
+    hot, cold = np.zeros((len(offerings), OFFERING_COLUMNS), np.int64), np.zeros(len(offerings), OFFERING)
+    whole = {}
+    for n, offering in enumerate(offerings):
+        sets[n], complete = _sets_of(offering, lexicon)
+        hot[n, LEAD_TIME] = -1 if offering.lead_time_days is None else offering.lead_time_days
+        if not (_put_offering(offering, lexicon, cold[n]) and complete):
+            whole[n] = offering
+    return PackedOfferings(sets, hot, cold, whole)
+
+
+def _sets_of(offering: Offering, lexicon: Lexicon) -> tuple[list[int], bool]:
+    """Its sets in words, and whether nothing is missing from them."""
+    group = (code for code in offering.technologies if code in lexicon.technologies.known)
+    technologies, _ = lexicon.technologies.bits(group)
     served, all_served = lexicon.countries.bits(offering.serves)
     interesting, all_interesting = lexicon.countries.bits(offering.interested_in)
     standards, all_standards = lexicon.standards.bits(offering.standards)
-    languages, all_languages = lexicon.languages.bits(offering.languages)
-    complete = all_served and all_interesting and all_standards and all_languages
-    wide = bool(offering.languages) and not languages  # states some, so it must not look as if it stated none
-    hot[O.TECHNOLOGIES] = technologies
-    for word in range(2):
-        hot[O.SERVED + word] = served >> 64 * word & _WORD
-        hot[O.REACHED + word] = (served | interesting) >> 64 * word & _WORD
-    hot[O.STANDARDS], hot[O.LANGUAGES] = standards, languages
-    hot[O.LEAD_TIME] = np.int64(-1 if offering.lead_time_days is None else offering.lead_time_days).astype(np.uint64)
+    languages, all_languages = lexicon.languages.bits(offering.languages or (NO_LANGUAGE,))
+    words = _words((technologies, served, served | interesting, standards, languages), OFFERING_MAPS)
+    return words, all_served and all_interesting and all_standards and all_languages
+
+
+def _put_offering(offering: Offering, lexicon: Lexicon, cold: Array) -> bool:
+    """False where it has to be kept whole."""
     cold["id"] = words_of(offering.id)
+    wide = False
     for name, limit in (("minimum", offering.minimum_order), ("maximum", offering.maximum_order)):
         number = NOT_STATED if limit is None else _number(limit)
         wide |= number is None
@@ -119,7 +116,7 @@ def pack_offering(offering: Offering, lexicon: Lexicon) -> PackedOffering:
     wide |= not fits
     wide |= not _put_prices(offering.prices, lexicon, cold)
     cold["wide"] = wide
-    return PackedOffering(hot, cold, offering if wide or not (complete and slotted) else None)
+    return slotted and not wide
 
 
 def _put_attributes(attributes: Iterable[Attribute], lexicon: Lexicon, cold: Array) -> tuple[bool, bool]:
@@ -157,9 +154,10 @@ def _slot_for(attribute: Attribute, value: float, values: list[float], lexicon: 
 
 def _value(stated: Stated, lexicon: Lexicon) -> float | None:
     if stated.number is not None:
-        return _number(stated.number)
-    number = lexicon.texts.number(stated.plain)
-    return None if number is None else float(number)
+        number = _number(stated.number, _CERTAIN_DIGITS_OF_VALUES)
+        return None if number is None else float(np.float32(number))
+    text = lexicon.texts.number(stated.plain)
+    return None if text is None else float(text)
 
 
 def _put_prices(prices: Prices | None, lexicon: Lexicon, cold: Array) -> bool:
@@ -180,29 +178,31 @@ def _put_prices(prices: Prices | None, lexicon: Lexicon, cold: Array) -> bool:
     return True
 
 
-def unpack_offering(hot: Words, cold: Array, lexicon: Lexicon) -> Offering:
+def unpack_offering(sets: Words, hot: Array, cold: Array, lexicon: Lexicon) -> Offering:
     """An offering that the plain rules judge as the one that was packed."""
-    lead_time = int(hot[O.LEAD_TIME].astype(np.int64))
-    served = lexicon.countries.named(_joined(hot, O.SERVED))
+    lead_time = int(hot[LEAD_TIME])
+    bits = _maps(sets, OFFERING_MAPS)
+    served = frozenset(lexicon.countries.named(bits[Map.SERVED]))
     return Offering(
         id=id_from(cold["id"]),
-        technologies=tuple(lexicon.technologies.named(int(hot[O.TECHNOLOGIES]))),
+        technologies=tuple(lexicon.technologies.named(bits[Map.TECHNOLOGIES])),
         unit=lexicon.unit,
-        serves=frozenset(served),
-        interested_in=frozenset(lexicon.countries.named(_joined(hot, O.REACHED))) - frozenset(served),
+        serves=served,
+        interested_in=frozenset(lexicon.countries.named(bits[Map.REACHED])) - served,
         prices=_prices(cold, lexicon),
         minimum_order=_limit(float(cold["minimum"])),
         maximum_order=_limit(float(cold["maximum"])),
         lead_time_days=None if lead_time < 0 else lead_time,
         attributes=tuple(_attributes(cold["values"], lexicon)),
-        standards=frozenset(lexicon.standards.named(int(hot[O.STANDARDS]))),
-        languages=tuple(lexicon.languages.named(int(hot[O.LANGUAGES]))),
+        standards=frozenset(lexicon.standards.named(bits[Map.STANDARDS])),
+        languages=tuple(one for one in lexicon.languages.named(bits[Map.LANGUAGES]) if one != NO_LANGUAGE),
         listed=True,
     )
 
 
-def _joined(hot: Words, first: int) -> int:
-    return int(hot[first]) | int(hot[first + 1]) << 64
+def _maps(sets: Words, widths: Sequence[int]) -> list[int]:
+    begins = np.cumsum((0, *widths)).tolist()
+    return [sum(int(word) << BLOCK * n for n, word in enumerate(sets[begin:end])) for begin, end in pairwise(begins)]
 
 
 def _limit(number: float) -> Decimal | None:
@@ -217,7 +217,7 @@ def _attributes(values: Array, lexicon: Lexicon) -> Iterable[Attribute]:
 
 def _stated(slot: Slot, value: float, lexicon: Lexicon) -> Stated:
     if not slot.is_text:
-        return Stated(number=_decimal(value))
+        return Stated(number=Decimal(str(np.float32(value))))
     text = lexicon.texts.known[int(value)]
     return Stated(text=text, plain=text)
 
@@ -237,29 +237,42 @@ def _prices(cold: Array, lexicon: Lexicon) -> Prices | None:
 # Needs -----------------------------------------------------------------------------------------------------------------
 
 
-def pack_need(need: Need, today: date, lexicon: Lexicon) -> PackedNeed:
-    """`today` is the day at the municipality for which it is judged."""
-    hot, cold = np.zeros(NEED_COLUMNS, np.uint64), np.zeros((), NEED)
-    country = lexicon.countries.number(need.country)
-    standards, all_standards = lexicon.standards.bits(one.key for one in need.standards)
-    languages, all_languages = lexicon.languages.bits(need.languages)
-    hot[N.TECHNOLOGY] = 1 << lexicon.technologies.known.index(need.technology)
-    hot[N.COUNTRY] = country or 0
-    hot[N.STANDARDS], hot[N.STANDARDS_ASKED], hot[N.LANGUAGES] = standards, len(need.standards), languages
-    hot[N.DAYS_LEFT] = np.int64((need.deadline - today).days).astype(np.uint64)
-    cold["id"] = words_of(need.id)
-    cold["today"], cold["deadline"] = today.toordinal(), need.deadline.toordinal()
-    cold["any_country"] = country is None
-    fits = all_standards and all_languages and country is not None
+def pack_needs(needs: Sequence[tuple[Need, date]], lexicon: Lexicon) -> PackedNeeds:
+    """Each with the day at the municipality for which it is judged."""
+    sets = np.zeros((len(needs), sum(NEED_MAPS)), np.uint64)
+    hot, cold = np.zeros((len(needs), NEED_COLUMNS), np.int64), np.zeros(len(needs), NEED)
+    whole = {}
+    for n, (need, today) in enumerate(needs):
+        hot[n, N.DAYS_LEFT] = (need.deadline - today).days
+        technology = lexicon.technologies.known.index(need.technology)
+        country = lexicon.countries.number(need.country)
+        languages, _ = lexicon.languages.bits(need.languages)
+        if country is None:
+            raise ValueError(f"the need {need.id} is in {need.country!r}, one country more than there are")
+        sets[n] = _words((1 << technology, 1 << country, languages), NEED_MAPS)
+        record = cold[n]
+        record["id"], record["technology"], record["country"] = words_of(need.id), technology, country
+        record["today"], record["deadline"] = today.toordinal(), need.deadline.toordinal()
+        if not _put_need(need, lexicon, record):
+            hot[n, N.LOOSE] = 1
+            whole[n] = need
+    return PackedNeeds(sets, hot, cold, whole)
+
+
+def _put_need(need: Need, lexicon: Lexicon, cold: Array) -> bool:
+    """False where it does not fit."""
+    standards = [lexicon.standards.number(one.key) for one in need.standards]
+    languages = [lexicon.languages.number(one) for one in need.languages]
     quantity, budget = _number(need.quantity), NOT_STATED if need.budget is None else _number(need.budget)
     currency = lexicon.currencies.number(need.currency) if need.budget is not None else 0
-    if quantity is None or budget is None or currency is None:
-        fits = False
-    else:
-        cold["quantity"], cold["budget"], cold["currency"] = quantity, budget, currency
-    fits &= _put_requirements(need.requirements, lexicon, cold)
-    hot[N.FLAGS] = 0 if fits else LOOSE
-    return PackedNeed(hot, cold, None if fits else need)
+    if quantity is None or budget is None or currency is None or None in standards or None in languages:
+        return False
+    if len(standards) > STANDARDS_ASKED or len(languages) > LANGUAGES_SPOKEN:
+        return False
+    cold["standard"][: len(standards)], cold["standards"] = standards, len(standards)
+    cold["language"][: len(languages)], cold["languages"] = languages, len(languages)
+    cold["quantity"], cold["budget"], cold["currency"] = quantity, budget, currency
+    return _put_requirements(need.requirements, lexicon, cold)
 
 
 class _Ask(NamedTuple):
@@ -280,10 +293,11 @@ def _put_requirements(requirements: tuple[Requirement, ...], lexicon: Lexicon, c
             cold["or_next"][n] = number + 1 < len(asks)
             n += 1
     cold["asks"], cold["requirements"] = n, len(requirements)
-    return len(requirements) <= ASKS
+    return True
 
 
 def _asks(requirement: Requirement, lexicon: Lexicon) -> list[_Ask] | None:
+    """What the requirement comes to: any of them has to hold. None where that cannot be said in numbers."""
     found = []
     for value in requirement.values:
         number = _value(value, lexicon)
@@ -296,21 +310,22 @@ def _asks(requirement: Requirement, lexicon: Lexicon) -> list[_Ask] | None:
     return found or None
 
 
-def unpack_need(hot: Words, cold: Array, lexicon: Lexicon) -> Need:
+def unpack_need(cold: Array, lexicon: Lexicon) -> Need:
     """A need that the plain rules judge as the one that was packed."""
     budget = _limit(float(cold["budget"]))
+    standards = [lexicon.standards.known[number] for number in cold["standard"][: int(cold["standards"])].tolist()]
     return Need(
         id=id_from(cold["id"]),
-        technology=lexicon.technologies.named(int(hot[N.TECHNOLOGY]))[0],
+        technology=lexicon.technologies.known[int(cold["technology"])],
         unit=lexicon.unit,
-        country=lexicon.countries.known[int(hot[N.COUNTRY])],
+        country=lexicon.countries.known[int(cold["country"])],
         quantity=_decimal(float(cold["quantity"])),
         budget=budget,
         currency="" if budget is None else lexicon.currencies.known[int(cold["currency"])],
         deadline=date.fromordinal(int(cold["deadline"])),
-        languages=tuple(lexicon.languages.named(int(hot[N.LANGUAGES]))),
+        languages=tuple(lexicon.languages.known[n] for n in cold["language"][: int(cold["languages"])].tolist()),
         requirements=tuple(_requirements(cold, lexicon)),
-        standards=tuple(Named(key, key) for key in lexicon.standards.named(int(hot[N.STANDARDS]))),
+        standards=tuple(Named(key, key) for key in standards),
         open=True,
     )
 

@@ -1,6 +1,6 @@
-"""The packed offerings and needs of one field, by place and by id. A place stays the same as long as the id is there."""
+"""The packed offerings or needs of one field, by place and by id. A place stays the same as long as the id is there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -17,11 +17,17 @@ _FULL = 0.6
 
 
 class Packed(Generic[W]):
-    """Hot columns, cold records, and an index by id. `whole` has, by place, what cannot be read back from its numbers."""
+    """Bitmaps, hot columns, cold records, and an index by id. `whole` has, by place, what cannot be read back from these.
 
-    def __init__(self, columns: int, record: "np.dtype[np.void]") -> None:
-        self.hot: Words = np.zeros((columns, BLOCK), np.uint64)
+    `widths`: of how many words of a packed set each bitmap is made.
+    """
+
+    def __init__(self, widths: Sequence[int], columns: int, record: "np.dtype[np.void]") -> None:
+        self._widths = widths
+        self.maps: tuple[Words, ...] = tuple(np.zeros((1, 1), np.uint64) for _ in widths)
+        self.hot: Array = np.zeros((columns, BLOCK), np.int64)
         self.cold: Array = np.zeros(BLOCK, record)
+        self.taken = np.zeros(BLOCK, np.bool_)
         self.whole: dict[int, W] = {}
         self.used = 0
         """Places from here on were never taken."""
@@ -32,10 +38,19 @@ class Packed(Generic[W]):
     def __len__(self) -> int:
         return self.used - len(self._free)
 
+    def __bool__(self) -> bool:
+        raise TypeError("say whether it is empty, or there at all")
+
     @property
     def bytes(self) -> int:
         """What it takes in memory, without what is kept whole."""
-        return self.hot.nbytes + self.cold.nbytes + self._table.nbytes
+        arrays = (*self.maps, self.hot, self.cold, self.taken, self._table)
+        return sum(array.nbytes for array in arrays)
+
+    @property
+    def free(self) -> list[int]:
+        """Places that were emptied, to be given away; a copy."""
+        return list(self._free)
 
     def places(self, ids: Words) -> Rows:
         """The place of each id (a row of words each); -1 where it is not here."""
@@ -48,9 +63,18 @@ class Packed(Generic[W]):
         found = int(self.places(words_of(id_).reshape(1, ID_WORDS))[0])
         return None if found < 0 else found
 
-    def taken(self) -> Rows:
+    def taken_places(self) -> Rows:
         """Every place with something in it."""
-        return np.flatnonzero(self.hot[0, : self.used])
+        return np.flatnonzero(self.taken)
+
+    def sets(self, places: Rows) -> Words:
+        """The words of the sets at these places, as they were packed."""
+        found = np.zeros((len(places), sum(self._widths)), np.uint64)
+        first = 0
+        for bitmap, width in zip(self.maps, self._widths, strict=True):
+            kernels.read_bits(bitmap, places, found, first)
+            first += width
+        return found
 
     def reserve(self, places: Rows) -> Rows:
         """The same places, with a new one instead of each -1."""
@@ -60,16 +84,18 @@ class Packed(Generic[W]):
             places[new] = self._new_places(len(new))
         return places
 
-    def put(self, hot: Words, cold: Array, whole: Mapping[int, W], places: Rows) -> None:
-        """Write these (columns by number, records, some whole by number) at their places."""
-        new = places[self.hot[0, places] == 0]
-        self.write(hot, cold, whole, places)
+    def put(self, sets: Words, hot: Array, cold: Array, whole: Mapping[int, W], places: Rows) -> None:
+        """Write these at their places, a row of words and of hot numbers and a record each, some of them whole too."""
+        new = places[~self.taken[places]]
+        self.write(sets, hot, cold, whole, places)
+        self.taken[new] = True
         if len(new):
             self._enter(new)
 
-    def write(self, hot: Words, cold: Array, whole: Mapping[int, W], places: Rows) -> None:
-        """The same where the index needs no change."""
-        self.hot[:, places], self.cold[places] = hot, cold
+    def write(self, sets: Words, hot: Array, cold: Array, whole: Mapping[int, W], places: Rows) -> None:
+        """The same without taking a place that is free."""
+        self._write_sets(sets, places)
+        self.hot[:, places], self.cold[places] = hot.T, cold
         if self.whole:
             for place in places.tolist():
                 self.whole.pop(place, None)
@@ -79,7 +105,8 @@ class Packed(Generic[W]):
     def remove(self, places: Rows) -> None:
         """Empty these places. They are given to others only after `reuse`, so that lists still tell them apart."""
         kernels.clear_places(self._table, self.cold, places)
-        self.hot[:, places] = 0
+        self._write_sets(np.zeros((len(places), sum(self._widths)), np.uint64), places)
+        self.taken[places] = False
         for place in places.tolist():
             self.whole.pop(place, None)
 
@@ -87,23 +114,34 @@ class Packed(Generic[W]):
         """Nothing speaks of these removed places any more."""
         self._free.extend(places)
 
-    def go_back_to(self, used: int, free: list[int]) -> None:
-        """Places were written as they were before: have the index so, too."""
+    def go_back_to(self, used: int, free: list[int], taken: Mapping[int, bool]) -> None:
+        """Places were written as they were before: these were taken or not; have the index so, too."""
         self.used, self._free = used, free
+        for place, was_taken in taken.items():
+            self.taken[place] = was_taken
         self._index_anew(len(self._table))
 
-    @property
-    def free(self) -> list[int]:
-        """Places that were emptied, to be given away; a copy."""
-        return list(self._free)
+    def have_names(self, names: Sequence[int]) -> None:
+        """Every bitmap has a row for so many names. Kernels rely on that for each name that a packed side has."""
+        if any(wanted > len(bitmap) for wanted, bitmap in zip(names, self.maps, strict=True)):
+            pairs = zip(names, self.maps, strict=True)
+            self.maps = tuple(grown(bitmap.T, max(wanted, len(bitmap))).T.copy() for wanted, bitmap in pairs)
+
+    def _write_sets(self, sets: Words, places: Rows) -> None:
+        first = 0
+        for bitmap, width in zip(self.maps, self._widths, strict=True):
+            kernels.write_bits(bitmap, places, sets, first, width)
+            first += width
 
     def _new_places(self, n: int) -> Rows:
         again = self._free[len(self._free) - min(n, len(self._free)) :]
         del self._free[len(self._free) - len(again) :]
         fresh = n - len(again)
         if self.used + fresh > len(self.cold):
-            capacity = -(-max(self.used + fresh, len(self.cold) + len(self.cold) // 8) // BLOCK) * BLOCK
-            self.hot, self.cold = grown(self.hot, capacity), grown(self.cold, capacity)
+            blocks = -(-max(self.used + fresh, len(self.cold) + len(self.cold) // 8) // BLOCK)
+            self.hot, self.cold = grown(self.hot, blocks * BLOCK), grown(self.cold, blocks * BLOCK)
+            self.taken = grown(self.taken, blocks * BLOCK)
+            self.maps = tuple(grown(bitmap, blocks) for bitmap in self.maps)
         found = np.array([*again, *range(self.used, self.used + fresh)], np.int64)
         self.used += fresh
         return found
@@ -117,6 +155,6 @@ class Packed(Generic[W]):
 
     def _index_anew(self, size: int) -> None:
         self._table = np.zeros(size, np.int32)
-        taken = self.taken()
+        taken = self.taken_places()
         self._entered = len(taken)
         kernels.set_places(self._table, self.cold, taken)
