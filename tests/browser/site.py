@@ -101,6 +101,7 @@ async def addresses(dsn: str) -> dict[str, str]:
         "proposal": f"/matching/needs/{need.id}/offerings/{offering.id}",
         "feedback": f"/matching/needs/{need.id}/offerings/{offering.id}/feedback",
         "outcomes": "/matching/outcomes",
+        "technologies": "/matching/technologies?text=LED",
         "inbox": "/notify/inbox",
         "message": f"/notify/inbox/{told['id']}",
         "mails": "/notify/mail",

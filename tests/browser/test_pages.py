@@ -25,6 +25,7 @@ PAGES: dict[str, Role | None] = {
     "proposal": Role.OFFICE,
     "feedback": Role.OFFICE,
     "outcomes": Role.SECRETARIAT,
+    "technologies": Role.OFFICE,
     "inbox": Role.OFFICE,
     "message": Role.OFFICE,
     "mails": Role.OPERATOR,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bench.suggesting import count, needs
 from common.vocabulary import technologies
 from matching.suggesting.confidence import COUNTED, Band, band
-from matching.suggesting.letters import LONGEST, folded
+from matching.suggesting.letters import LONGEST, Read, folded, read
 from matching.suggesting.near import Near
 from matching.suggesting.suggester import Suggester, Suggestion
 from matching.suggesting.taxonomy import all_names, own_names
@@ -122,6 +122,11 @@ def test_a_text_of_ten_thousand_letters_is_read_quickly_and_a_longer_one_up_to_t
     assert time.process_time() - begun < 1
     assert len(found) == 10
     assert suggested(text + "街灯" * 1000) == found
+
+
+def test_letters_of_two_scripts_side_by_side_are_read_each_in_its_way() -> None:
+    assert read("PPA方式") == Read(frozenset({"方式"}), frozenset("方式"), frozenset({"ppa"}))
+    assert suggested("LED街路灯") == suggested("LED 街路灯") == suggested("街路灯LED")
 
 
 def test_folding_keeps_what_makes_a_letter_another_letter() -> None:

@@ -49,7 +49,11 @@ async def test_people_see_suggestions_with_why_in_their_language(site: Site) -> 
     office = await site.reader(Role.OFFICE, "jetro-hanoi")
     asked = {"text": "庁舎のエアコンを省エネ型へ"}
     english = words_of((await office.get(PAGE, params=asked)).text)
-    for expected in ("High-efficiency air conditioning", "In the text: エアコン, 庁舎.", "likely About 9 in 10 like this were right."):
+    for expected in (
+        "High-efficiency air conditioning",
+        "In the text: エアコン, 庁舎.",
+        "likely About 9 in 10 like this were right.",
+    ):
         assert expected in english
     japanese = words_of((await office.get(PAGE, params={**asked, "lang": "ja"})).text)
     for expected in ("高効率空調", "文中の言葉：エアコン、庁舎。", "有力 同程度の候補は、およそ10件に9件が正解でした。"):

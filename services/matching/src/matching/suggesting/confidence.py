@@ -37,8 +37,8 @@ class Confidence(NamedTuple):
 
 
 COUNTED: Mapping[bool, Mapping[Band, tuple[int, int]]] = {
-    False: {Band.LIKELY: (33, 35), Band.POSSIBLE: (9, 31), Band.WEAK: (19, 284)},
-    True: {Band.LIKELY: (33, 37), Band.POSSIBLE: (20, 36), Band.WEAK: (12, 292)},
+    False: {Band.LIKELY: (39, 42), Band.POSSIBLE: (8, 30), Band.WEAK: (13, 278)},
+    True: {Band.LIKELY: (38, 43), Band.POSSIBLE: (15, 30), Band.WEAK: (12, 292)},
 }
 """Right and all suggestions among the first five of each need, by whether meaning was read beside letters."""
 

@@ -12,7 +12,8 @@ LONGEST = 10_000
 """So many letters of a text are read; beyond, a text is a document and not a description."""
 
 _KANJI = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_RUN = re.compile(rf"([\u3041-\u30ff{_KANJI}]+)|([^\W_]+)")
+_JAPANESE = f"\u3041-\u30ff{_KANJI}"
+_RUN = re.compile(rf"([{_JAPANESE}]+)|((?:(?![{_JAPANESE}])[^\W_])+)")
 _ONE_KANJI = re.compile(f"[{_KANJI}]")
 _MARKS_OF_LATIN = dict.fromkeys(range(0x300, 0x370))
 _LONG_VOWEL = "ー"
