@@ -14,6 +14,7 @@ from matching.domain.reach import LEVERS, Lever, OpenNeed, levers
 from matching.domain.shortlist import LENGTH, best_of
 from matching.domain.sides import Need, Offering
 from matching.domain.words import say
+from matching.reaching import MOST_OFFERINGS
 from tests.matching.pairs import (
     CITY_ID,
     COMPANY_ID,
@@ -209,7 +210,7 @@ def _with(lever: Lever, mine: Offering, asked: Need) -> Offering:
             return replace(mine, standards=mine.standards | {str(values["standard"]).casefold()})
         case "state_price":
             assert asked.budget is not None
-            made = priced(asked.currency, (asked.quantity, f"{asked.budget / asked.quantity * Decimal('0.9999'):.6f}"))
+            made = priced(asked.currency, (f"{asked.quantity:f}", f"{asked.budget / asked.quantity * Decimal('0.9999'):.6f}"))
             return replace(mine, prices=offering(**made).prices)
         case "lead_time" | "state_lead_time":
             return replace(mine, lead_time_days=values["days"])
@@ -289,3 +290,12 @@ async def test_neither_a_rival_nor_a_city_reads_it(site: Site, path: str) -> Non
 async def test_a_company_that_lists_nothing_is_not_found(site: Site, company: str) -> None:
     office = await site.reader(Role.OFFICE, "jetro-hanoi")
     assert (await office.get(f"/matching/companies/{company}/reach")).status_code == 404
+
+
+async def test_a_company_of_many_products_is_told_that_some_are_left_out(site: Site) -> None:
+    many = [offering_fact(id=f"{OFFERING_ID[:-2]}{number:02x}") for number in range(MOST_OFFERINGS + 2)]
+    await site.matching.take(need_fact(), *many)
+    own = await site.reader(Role.COMPANY, COMPANY_ID)
+    assert (await own.get(AS_JSON)).json()["offerings_left_out"] == 2
+    assert "2 products are not looked at here." in words_of((await own.get(REACH)).text)
+    assert (await own.get(f"{AS_JSON}?offering={many[-1].id}")).json()["offerings_left_out"] == 0

@@ -59,6 +59,7 @@ def _reach(found: Reach) -> dict[str, Any]:
         "company_id": found.company_id,
         "open_needs": found.open_needs,
         "on_shortlists": found.listed,
+        "offerings_left_out": found.left_out,
         "changes": [
             {
                 "change": as_json(lever.change),

@@ -17,18 +17,22 @@ from matching.domain.reach import Lever, levers
 from matching.page_store import Scope, ShownOffering
 
 MOST_CHANGES = 30
+MOST_OFFERINGS = 50
+"""Of a company at once: each is tried against every open need of its field. Any offering can be asked for by itself."""
 MOST_NEEDS = 100
 """Of one change; its counts are of all."""
 
 
 class Reach(NamedTuple):
-    """What would bring a company, or one of its offerings, the most. `listed`: needs on whose shortlist it is already."""
+    """What would bring a company, or one of its offerings, the most. `listed`: needs on whose shortlist it is already;
+    `left_out`: offerings that were not looked at."""
 
     company_id: str
     offerings: dict[str, ShownOffering]
     only: ShownOffering | None
     open_needs: int
     listed: int
+    left_out: int
     levers: list[Lever]
     needs: dict[str, NeedSummary]
 
@@ -43,7 +47,8 @@ async def reach_of(service: Service, reader: Principal, company_id: str, offerin
         only = of_company.get(known_form(offering_id)) if offering_id else None
         if not of_company or (offering_id and only is None):
             raise NotFound
-        asked = [one.offering for one in ([only] if only else of_company.values())]
+        every = [one.offering for one in ([only] if only else of_company.values())]
+        asked = every[:MOST_OFFERINGS]
         read = await reach_store.open_needs(tx, asked)
         rates = await store.rates(tx)
     open_needs = [one.open_need for one in read]
@@ -56,6 +61,7 @@ async def reach_of(service: Service, reader: Principal, company_id: str, offerin
         only,
         len(read),
         sum(1 for one in open_needs if any(one.lists(offering) for offering in asked)),
+        len(every) - len(asked),
         found,
         {one.open_need.need.id: one.summarised() for one in read if one.open_need.need.id in named},
     )
