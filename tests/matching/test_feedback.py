@@ -7,10 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
-from common.access.permissions import Role
+from common.access.permissions import Action, Role, reach
 from common.contracts.matching import FeedbackGiven
 from common.exact_json import load
 from matching.domain.facets import WEIGHTS
+from matching.domain.feedback import WORDS
+from matching.giving_feedback import KINDS
 from tests.matching.pairs import CITY_ID, COMPANY_ID, NEED_ID, OFFERING_ID, need_fact, offering_fact
 from tests.matching.running import Site, words_of
 from tests.matching.test_announcing import other
@@ -36,6 +38,11 @@ async def say(somebody: httpx.AsyncClient, word: str, **more: str) -> httpx.Resp
 
 async def put(somebody: httpx.AsyncClient, body: Any) -> httpx.Response:
     return await somebody.put(API, content=json.dumps(body))
+
+
+def test_whoever_may_speak_speaks_as_some_kind_of_organisation() -> None:
+    assert {role for role in Role if reach(role, Action.GIVE_FEEDBACK)} == set(KINDS)
+    assert set(KINDS.values()) == set(WORDS)
 
 
 async def test_a_city_s_interest_is_written_down_shown_beside_the_score_and_announced(site: Site) -> None:
