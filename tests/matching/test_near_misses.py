@@ -193,6 +193,8 @@ def test_three_failed_gates_are_no_near_miss() -> None:
 def test_limits_that_no_value_meets_are_no_near_miss() -> None:
     impossible = [{**MUST, "value": 200}, {**MUST, "op": "<=", "value": 100}]
     assert near_miss(need(requirements=impossible), offering(attributes=[]), NOW) is None
+    nothing = {"attribute": "dimming", "op": "in", "value": [], "mandatory": True}
+    assert near_miss(need(requirements=[nothing]), offering(attributes=[]), NOW) is None
 
 
 @pytest.mark.parametrize("lost", [{"status": "closed"}, {"deadline": "2026-11-23"}])

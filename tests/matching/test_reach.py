@@ -77,6 +77,12 @@ def test_what_the_product_is_cannot_be_changed_by_writing() -> None:
     assert levers([mine], [open_need(need(requirements=[MUST]), [mine])], RATES) == []
 
 
+def test_a_choice_among_nothing_is_met_by_nothing() -> None:
+    mine = offering(attributes=[])
+    nothing = {"attribute": "dimming", "op": "in", "value": [], "mandatory": True}
+    assert levers([mine], [open_need(need(requirements=[nothing]), [mine])], RATES) == []
+
+
 def test_two_things_at_once_are_not_offered() -> None:
     mine = offering(attributes=[], countries_served=["JP"])
     assert levers([mine], [open_need(need(requirements=[MUST]), [mine])], RATES) == []

@@ -156,10 +156,10 @@ def _steps(offering: Offering, needs: Iterable[OpenNeed], rates: Rates) -> Itera
         if not failed:
             passing.append(one)
         elif len(failed) == 1:
-            _add(found, _open(offering, one, failed[0]), offering, one, rates, "opened")
+            _add(found, _open(offering, one, failed[0]), one, rates, "opened")
     for one in passing:
         for stated in _statements(offering, one):
-            _add(found, stated, offering, one, rates, None)
+            _add(found, stated, one, rates, None)
     yield from found.items()
     for measure in MEASURES:
         yield from _rungs(measure, offering, passing, rates)
@@ -174,9 +174,7 @@ class _Try(NamedTuple):
     asked: Said | None = None
 
 
-def _add(
-    found: dict[_Key, _Step], tried: _Try | None, offering: Offering, one: OpenNeed, rates: Rates, else_: Gain | None
-) -> None:
+def _add(found: dict[_Key, _Step], tried: _Try | None, one: OpenNeed, rates: Rates, else_: Gain | None) -> None:
     if tried and (reached := _reached(one, tried.after, rates, else_, tried.asked)):
         found.setdefault(tried.key, _Step(tried.change, [])).reached.append(reached)
 
@@ -197,8 +195,8 @@ def _open(offering: Offering, one: OpenNeed, failed: Failure) -> _Try | None:
         after = replace(offering, interested_in=offering.interested_in | {country})
         return _Try((ADD_COUNTRY.code, country), Said(ADD_COUNTRY, {"country": country}), after)
     asked = failed.requirement
-    if asked is None or (failed.stated is not None and failed.stated.unit_key == asked.unit_key):
-        return None  # nobody changes by writing what the product is
+    if asked is None or not asked.values or (failed.stated is not None and failed.stated.unit_key == asked.unit_key):
+        return None  # an empty choice is met by nothing, and nobody changes by writing what the product is
     stating_it = Attribute(asked.key, asked.name, asked.unit_key, asked.unit, asked.values[0])
     return _Try(
         (STATE_ATTRIBUTE.code, asked.key),
