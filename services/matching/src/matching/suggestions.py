@@ -32,7 +32,7 @@ SHOWN_ALTHOUGH_WEAK = 3
 BANDS = {
     Band.LIKELY: {"en": "likely", "ja": "有力"},
     Band.POSSIBLE: {"en": "possible", "ja": "可能性あり"},
-    Band.WEAK: {"en": "weak", "ja": "手がかりはわずか"},
+    Band.WEAK: {"en": "less likely", "ja": "可能性は低め"},
 }
 
 Reader = Annotated[Principal, Depends(allowed(Action.SEE_PROPOSALS))]
