@@ -14,15 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import machine
-from bench.matching import lucene_peer, numpy_peer, postgres_peer, real
+from bench.matching import lucene_peer, numpy_peer, ours, postgres_peer, real
 from bench.matching.engines import Entered, EventPeer, Found, Latency, Lists, Peer, mismatches
 from bench.matching.oracle import Oracle, wrong
 from bench.matching.records import Market
 from bench.matching.workload import SKEWS, Sizes, market
 
-SEARCH = ("lucene", "postgres", "numpy")
-EVENTS = ("lucene", "monitor")
-PEERS = tuple(dict.fromkeys((*SEARCH, *EVENTS)))
+ENGINES = ("musubi", "lucene", "monitor", "postgres", "numpy")
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Figure:
 class Plan:
     """How much is asked."""
 
-    peers: Sequence[str]
+    engines: Sequence[str]
     needs: int
     postgres_needs: int
     numpy_needs: int
@@ -60,13 +58,15 @@ class Plan:
 def searchers(market: Market, plan: Plan, stack: ExitStack) -> Iterator[tuple[Peer, int]]:
     """Each engine, loaded, and how many needs it is asked; one at a time, so that none is in another's way."""
     everything = min(plan.needs, len(market.needs))
-    if "lucene" in plan.peers:
+    if "musubi" in plan.engines:
+        yield stack.enter_context(ours.opened(market)), everything
+    if "lucene" in plan.engines:
         lucene = stack.enter_context(lucene_peer.written(market))
         yield lucene_peer.SearchPeer(lucene, "heap"), everything
         yield lucene_peer.SearchPeer(lucene, "values"), everything
-    if "numpy" in plan.peers:
+    if "numpy" in plan.engines:
         yield numpy_peer.NumpyPeer(market), min(plan.numpy_needs, everything)
-    if "postgres" in plan.peers:
+    if "postgres" in plan.engines:
         yield stack.enter_context(postgres_peer.opened(market)), min(plan.postgres_needs, everything)
 
 
@@ -93,17 +93,19 @@ def new_needs(market: Market, plan: Plan) -> list[Figure]:
 
 
 def listeners(market: Market, lists: Lists, plan: Plan, stack: ExitStack) -> Iterator[EventPeer]:
-    if {"lucene", "monitor"} & set(plan.peers):
+    if "musubi" in plan.engines:
+        yield stack.enter_context(ours.opened_with_needs(market, lists))
+    if {"lucene", "monitor"} & set(plan.engines):
         lucene = stack.enter_context(lucene_peer.written(market, lists))
-        if "lucene" in plan.peers:
+        if "lucene" in plan.engines:
             yield lucene_peer.ReversePeer(lucene)
-        if "monitor" in plan.peers:
+        if "monitor" in plan.engines:
             yield lucene_peer.MonitorPeer(lucene)
 
 
 def lists_of_all(market: Market, plan: Plan) -> Lists:
     """The open needs' lists before anything comes, from an engine whose answers were compared before."""
-    if {"lucene", "monitor"} & set(plan.peers):
+    if {"lucene", "monitor"} & set(plan.engines):
         with lucene_peer.written(market) as lucene:
             return lucene_peer.SearchPeer(lucene, "heap").new_needs(len(market.needs)).lists
     return numpy_peer.NumpyPeer(market).new_needs(len(market.needs)).lists
@@ -191,7 +193,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--event-offerings", type=int, default=100_000, help="offerings that were there before them")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--sample", type=int, default=30, help="needs and events judged by the plain rules; 0: none")
-    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--engines", nargs="*", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--real", type=Path, help="a folder with real_needs.json and real_offerings.json")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     return parser
@@ -201,7 +203,7 @@ def main() -> None:
     chosen = options().parse_args()
     facts = machine.facts()
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
-    plan = Plan(chosen.peers, chosen.needs, chosen.postgres_needs, chosen.numpy_needs, chosen.events, chosen.sample)
+    plan = Plan(chosen.engines, chosen.needs, chosen.postgres_needs, chosen.numpy_needs, chosen.events, chosen.sample)
     figures: list[Figure] = []
     for one, with_events in markets(chosen):
         figures += new_offerings(one, plan) if with_events else new_needs(one, plan)

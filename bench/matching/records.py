@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -155,17 +155,17 @@ class Lexicon:
                 for at, value in zip(record["attribute"].tolist(), record["attribute_value"].tolist(), strict=True)
                 if at >= 0
             ),
-            standards=frozenset(plain(name) for name in _chosen(self.standards, record["standards"])),
+            standards=frozenset(_plain(name) for name in _chosen(self.standards, record["standards"])),
             languages=tuple(_chosen(self.languages, record["languages"])),
             listed=True,
         )
 
     def _attribute(self, at: int, value: int) -> Attribute:
         name, unit = self.attributes[at]
-        return Attribute(plain(name), name, plain(unit), unit, self._value(value))
+        return _attribute(name, unit, self._value(value))
 
     def _value(self, value: int) -> Stated:
-        return Stated.of(self.texts[value - TEXT] if value >= TEXT else _parts(value, VALUE))
+        return _stated_value(self.texts[value - TEXT] if value >= TEXT else _parts(value, VALUE))
 
     def need(self, record: Any) -> Need:
         """The domain's object, open."""
@@ -243,8 +243,25 @@ def whole(amount: Decimal, parts: int) -> int:
     return int(scaled)
 
 
+# The same few names and numbers come again and again; they are made once.
+
+
+@lru_cache(1 << 16)
 def _parts(number: int, parts: int) -> Decimal:
     return Decimal(int(number)) / parts
+
+
+@lru_cache(1 << 16)
+def _stated_value(value: Decimal | str) -> Stated:
+    return Stated.of(value)
+
+
+@lru_cache(1 << 16)
+def _attribute(name: str, unit: str, value: Stated) -> Attribute:
+    return Attribute(_plain(name), name, _plain(unit), unit, value)
+
+
+_plain = lru_cache(1 << 10)(plain)
 
 
 def _stated(number: int, parts: int) -> Decimal | None:
