@@ -3,16 +3,30 @@
 Records become packed columns directly, many at once; a test compares them with what the engine makes of the objects.
 """
 
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
 from bench.matching.engines import Entered, Found, Lists, Numbers, asked
 from bench.matching.records import HIGHEST, LOWEST, MONEY, NOT_STATED, QUANTITY, TEXT, VALUE, Market, Records, identifier
-from common.vocabulary import technologies
 from matching.engine.field import Field
-from matching.engine.layout import ASKS, ID_WORDS, LOOSE, NEED, NEED_COLUMNS, OFFERING, OFFERING_COLUMNS, TIERS, N, O, words_of
+from matching.engine.layout import (
+    ASKS,
+    ID_WORDS,
+    LEAD_TIME,
+    NEED,
+    NEED_COLUMNS,
+    NEED_MAPS,
+    OFFERING,
+    OFFERING_COLUMNS,
+    OFFERING_MAPS,
+    N,
+    words_of,
+    zeros,
+)
 from matching.engine.lexicon import Slot
 from matching.engine.market import Market as Rates
 from matching.engine.packing import PackedNeeds, PackedOfferings
@@ -41,6 +55,7 @@ class Fields:
             (field.lexicon.texts, lexicon.texts),
         ):
             places.bits(known)
+        field.have_names()
         self._give_slots(field)
         return field
 
@@ -58,28 +73,40 @@ class Fields:
 
     def packed_offerings(self, field: int, records: Records) -> PackedOfferings:
         """Offerings of this field, all that can be said of them in columns."""
-        hot = np.zeros((OFFERING_COLUMNS, len(records)), np.uint64)
-        cold = np.zeros(len(records), OFFERING)
-        bit = self._technology_bits(field)
+        technologies, bit = np.zeros(len(records), np.uint64), self._technology_bits(field)
         for at in range(records["technologies"].shape[1]):
             code = records["technologies"][:, at]
-            hot[O.TECHNOLOGIES] |= np.where(code >= 0, bit[code], np.uint64(0))
-        hot[O.SERVED] = records["serves"]
-        hot[O.REACHED] = records["serves"] | records["interested_in"]
-        hot[O.STANDARDS], hot[O.LANGUAGES] = records["standards"], records["languages"]
-        hot[O.LEAD_TIME] = records["lead_time"].astype(np.int64).view(np.uint64)
-        cold["id"] = _words(records["id"])
+            technologies |= np.where(code >= 0, bit[code], np.uint64(0))
+        states_none = (records["languages"] == 0).astype(np.uint64)
+        served, interesting = records["serves"], records["interested_in"]
+        languages = states_none | records["languages"] << np.uint64(1)
+        sets = _in_words(OFFERING_MAPS, technologies, served, served | interesting, records["standards"], languages)
+        hot, cold = np.zeros((len(records), OFFERING_COLUMNS), np.int64), zeros(len(records), OFFERING)
+        hot[:, LEAD_TIME] = records["lead_time"]
         for name in ("minimum", "maximum"):
             cold[name] = np.where(records[name] == NOT_STATED, np.nan, records[name] / QUANTITY)
         tiers = records["tier_quantity"].shape[1]
         cold["from_quantity"] = np.inf
         there = np.arange(tiers) < records["tiers"][:, None]
         cold["from_quantity"][:, :tiers] = np.where(there, records["tier_quantity"] / QUANTITY, np.inf)
-        cold["unit_price"][:, :tiers] = np.where(there, records["tier_price"] / MONEY, 0)
+        self._put_prices(records["tier_price"], there, cold)
         cold["tiers"], cold["incremental"] = records["tiers"], records["incremental"]
         cold["currency"] = np.where(records["currency"] >= 0, self._currency[records["currency"]], 0)
         kept_whole = self._put_values(field, records, cold)
-        return PackedOfferings(hot, cold, {row: self.market.lexicon.offering(records[row]) for row in kept_whole})
+        return PackedOfferings(
+            _words(records["id"]), sets, hot, cold, {row: self.market.lexicon.offering(records[row]) for row in kept_whole}
+        )
+
+    def _put_prices(self, prices: Numbers, there: Numbers, cold: Numbers) -> None:
+        """Of four digits each, so that one power of ten leaves whole numbers of all tiers."""
+        left = np.where(there, prices, 0)
+        power = np.full(len(prices), -round(math.log10(MONEY)))
+        while (round_ := (left.max(axis=1) > 0) & (left % 10 == 0).all(axis=1)).any():
+            left[round_] //= 10
+            power[round_] += 1
+        if left.max(initial=0) >= 2**31:
+            raise ValueError("the benchmark's prices fit in 32 bits")
+        cold["unit_price"][:, : left.shape[1]], cold["price_power"] = left, power
 
     def _technology_bits(self, field: int) -> Numbers:
         known = self.fields[field].lexicon.technologies.known
@@ -97,11 +124,12 @@ class Fields:
                     rows = np.flatnonzero((attribute == number) & ((value >= TEXT) == is_text))
                     if not len(rows):
                         continue
-                    numbers = (value[rows] - TEXT).astype(np.float64) if is_text else value[rows] / VALUE
+                    numbers = (value[rows] - TEXT if is_text else value[rows] / VALUE).astype(np.float32)
                     for nth in range(records["attribute"].shape[1]):
                         slot = lexicon.slots.number(Slot(*self._key(number), is_text, nth))
                         if slot is None:
                             without.update(rows.tolist())
+                            cold["wide"][rows] = nth > 0
                             break
                         there = cold["values"][rows, slot]
                         free = np.isnan(there) | (there == numbers)
@@ -117,13 +145,16 @@ class Fields:
 
     def packed_needs(self, field: int, records: Records) -> PackedNeeds:
         """Needs of this field. Offerings come first, so that the slots of all attributes are known."""
-        hot = np.zeros((NEED_COLUMNS, len(records)), np.uint64)
-        cold = np.zeros(len(records), NEED)
-        hot[N.TECHNOLOGY] = self._technology_bits(field)[records["technology"]]
-        hot[N.COUNTRY], hot[N.STANDARDS], hot[N.LANGUAGES] = records["country"], records["standards"], records["languages"]
-        hot[N.STANDARDS_ASKED] = np.bitwise_count(records["standards"])
-        hot[N.DAYS_LEFT] = records["days"]
-        cold["id"] = _words(records["id"])
+        hot, cold = np.zeros((len(records), NEED_COLUMNS), np.int64), zeros(len(records), NEED)
+        hot[:, N.DAYS_LEFT] = records["days"]
+        known = self.fields[field].lexicon.technologies.known
+        number = np.array([known.index(code) if code in known else 0 for code in self.market.lexicon.technologies])
+        cold["technology"], cold["country"] = number[records["technology"]], records["country"]
+        technology = self._technology_bits(field)[records["technology"]]
+        country = np.uint64(1) << records["country"].astype(np.uint64)
+        sets = _in_words(NEED_MAPS, technology, country, records["languages"] << np.uint64(1))
+        _put_numbers(cold, "standard", "standards", records["standards"])
+        _put_numbers(cold, "language", "languages", records["languages"] << np.uint64(1))
         cold["quantity"] = records["quantity"] / QUANTITY
         cold["budget"] = np.where(records["budget"] == NOT_STATED, np.nan, records["budget"] / MONEY)
         cold["currency"] = np.where(records["currency"] >= 0, self._currency[records["currency"]], 0)
@@ -132,9 +163,9 @@ class Fields:
         whole = {}
         for at in range(len(records)):
             if not self._put_asks(field, records[at], cold[at]):
-                hot[N.FLAGS, at] = LOOSE
+                hot[at, N.LOOSE] = 1
                 whole[at] = self.market.lexicon.need(records[at])
-        return PackedNeeds(hot, cold, whole)
+        return PackedNeeds(_words(records["id"]), sets, hot, cold, whole)
 
     def _put_asks(self, field: int, record: Numbers, cold: Numbers) -> bool:
         lexicon, n = self.fields[field].lexicon, 0
@@ -160,8 +191,24 @@ class Fields:
         """All of the market's offerings."""
         offerings = self.market.offerings
         for number, field in enumerate(self.fields):
-            field.load_packed(self.packed_offerings(number, offerings[(offerings["fields"] == number).any(axis=1)]))
+            field.change_packed(self.packed_offerings(number, offerings[(offerings["fields"] == number).any(axis=1)]))
             field.keep()
+
+
+def _in_words(widths: Sequence[int], *columns: Numbers) -> Numbers:
+    """The benchmark's sets take a word each; the engine's have room for more."""
+    sets = np.zeros((len(columns[0]), sum(widths)), np.uint64)
+    sets[:, np.cumsum((0, *widths[:-1]))] = np.stack(columns, axis=1)
+    return sets
+
+
+def _put_numbers(cold: Numbers, name: str, count: str, bits: Numbers) -> None:
+    """Which bits are set, as a list of their numbers."""
+    cold[count] = 0
+    for bit in range(64):
+        rows = np.flatnonzero(bits >> np.uint64(bit) & np.uint64(1))
+        cold[name][rows, cold[count][rows]] = bit
+        cold[count][rows] += 1
 
 
 def _bound(value: int, is_text: bool) -> float:
@@ -186,7 +233,7 @@ class Ours:
         offerings = market.offerings
         rank = {one.tobytes(): int(number) for one, number in zip(_words(offerings["id"]), offerings["rank"], strict=True)}
         self._rank = [
-            np.array([rank.get(one.tobytes(), NOT_STATED) for one in field.offerings.cold["id"][: field.offerings.used]])
+            np.array([rank.get(one.tobytes(), NOT_STATED) for one in field.offerings.ids[: field.offerings.used]])
             for field in self.all.fields
         ]
         self._of_need = np.zeros(len(market.needs), np.int64)
@@ -202,7 +249,7 @@ class Ours:
     def _best(self, need: int) -> list[tuple[int, int]]:
         field, at = int(self._market.needs["field"][need]), int(self._of_need[need])
         packed = self._packed[field]
-        kept = self.all.fields[field].best_packed(packed.hot[:, at], packed.cold[at], packed.whole.get(at))
+        kept = self.all.fields[field].best_packed(packed.hot[at], packed.cold[at], packed.whole.get(at))
         length = min(LISTED, int(kept["length"]))
         return list(zip(kept["score"][:length].tolist(), self._rank[field][kept["row"][:length]].tolist(), strict=True))
 
@@ -223,8 +270,6 @@ class OursWithNeeds(Ours):
         self._number = {identifier(one): number for number, one in enumerate(market.needs["id"])}
 
     def new_offerings(self, number: int) -> Entered:
-        import time
-
         events, nanoseconds, needs = self._market.events, np.zeros(number, np.int64), []
         packed = [
             [

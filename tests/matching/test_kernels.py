@@ -45,7 +45,8 @@ def test_what_was_packed_judges_as_before_when_it_is_read_back() -> None:
     for _ in range(400):
         need, offering = sides.need(), sides.offering()
         needs, offerings = pack_needs([(need, TODAY)], lamps.lexicon), pack_offerings([offering], lamps.lexicon)
-        need_again = needs.whole.get(0) or unpack_need(needs.cold[0], lamps.lexicon)
-        again = offerings.whole.get(0) or unpack_offering(offerings.sets[0], offerings.hot[0], offerings.cold[0], lamps.lexicon)
+        need_again = needs.whole.get(0) or unpack_need(needs.ids[0], needs.cold[0], lamps.lexicon)
+        ids, sets, hot, cold, whole = offerings
+        again = whole.get(0) or unpack_offering(ids[0], sets[0], hot[0], cold[0], lamps.lexicon)
         before, after = judge(need, offering, NOW), judge(need_again, again, NOW)
         assert (before and before.rank) == (after and after.rank)

@@ -18,8 +18,6 @@ from matching.domain.sides import Need, Offering
 from matching.engine import kernels
 from matching.engine.layout import (
     BLOCK,
-    BOUNDS,
-    ID_WORDS,
     KEPT_LIST,
     LEAD_TIME,
     NEED,
@@ -30,12 +28,11 @@ from matching.engine.layout import (
     OFFERING_COLUMNS,
     OFFERING_MAPS,
     Array,
-    Map,
     N,
     Words,
     grown,
     id_from,
-    words_of,
+    ids_of,
 )
 from matching.engine.lexicon import Lexicon
 from matching.engine.market import Market
@@ -73,7 +70,7 @@ class _Journal(Generic[W]):
     def __init__(self, side: Packed[W]) -> None:
         self._side = side
         self._known: set[int] = set()
-        self._parts: list[tuple[Words, Array, Array, dict[int, W], Rows]] = []
+        self._parts: list[tuple[Words, Words, Array, Array, dict[int, W], Rows]] = []
         self._taken: dict[int, bool] = {}
         self._used, self._free = side.used, side.free
         self.removed: list[int] = []
@@ -90,7 +87,7 @@ class _Journal(Generic[W]):
             self._known.update(new.tolist())
             side = self._side
             whole = {n: side.whole[one] for n, one in enumerate(new.tolist()) if one in side.whole}
-            self._parts.append((side.sets(new), side.hot[:, new].T, side.cold[new], whole, new))
+            self._parts.append((side.ids[new], side.sets(new), side.hot[:, new].T, side.cold[new], whole, new))
             self._taken |= dict(zip(new.tolist(), side.taken[new].tolist(), strict=True))
 
     def undo(self) -> None:
@@ -116,7 +113,6 @@ class Field:
         self.offerings: Packed[Offering] = Packed(OFFERING_MAPS, OFFERING_COLUMNS, OFFERING)
         self.needs: Packed[Need] = Packed(NEED_MAPS, NEED_COLUMNS, NEED)
         self.counts = Counts()
-        self._bounds: Array = np.zeros(1, BOUNDS)
         self._kept: Array = np.full(BLOCK, NO_LIST)
         self._marks = np.zeros(BLOCK, np.int64)
         self._mark = 0
@@ -124,7 +120,7 @@ class Field:
         self._before_slot = np.zeros(_ROOM, np.int64)
         self._remembered = np.zeros(1, np.int64)
         self._doubts = np.zeros((_ROOM, 2), np.int64)
-        self._work = np.zeros(0, np.int64)
+        self._work = np.zeros((kernels.WORK_ROWS, 0), np.uint64)
         self._visitor = _Asking(Packed(NEED_MAPS, NEED_COLUMNS, NEED), np.zeros(BLOCK, KEPT_LIST))
         self.begin()
 
@@ -149,11 +145,9 @@ class Field:
         n = int(self._remembered[0])
         slots = self._before_slot[:n]
         self._kept[slots] = self._before[:n]
-        blocks = np.unique(np.array(sorted(self._offerings_before.places), np.int64) // BLOCK)
         self._offerings_before.undo()
         self._needs_before.undo()
         self.needs.hot[N.FLOOR, slots] = np.where(self._kept["has_floor"][slots], self._kept["floor_score"][slots], 0)
-        self._bound(blocks)
         self._look_in_new_slots(self._slots_before)
         self.begin()
 
@@ -169,18 +163,17 @@ class Field:
     def change_packed(self, packed: PackedOfferings, gone: Sequence[str] = ()) -> None:
         """The same for offerings that are packed already."""
         side, journal = self.offerings, self._offerings_before
-        new, places, left = len(packed.cold), side.places(packed.cold["id"]), self._present(side, gone)
+        new, places, left = len(packed.cold), side.places(packed.ids), self._present(side, gone)
         known = np.flatnonzero(places >= 0)
         old_sets = np.zeros((new + len(left), packed.sets.shape[1]), np.uint64)
         old_sets[known], old_sets[new:] = side.sets(places[known]), side.sets(left)
         places = side.reserve(places)
         journal.remember(np.concatenate([places, left]))
-        self._have_names()
+        self.have_names()
         side.put(*packed, places)
         side.remove(left)
         journal.removed.extend(left.tolist())
         changed = np.concatenate([places, left])
-        self._bound(np.unique(changed // BLOCK))
         new_sets, new_hot = np.zeros_like(old_sets), np.zeros((len(changed), packed.hot.shape[1]), np.int64)
         new_sets[:new], new_hot[:new] = packed.sets, packed.hot
         self._percolate(changed, old_sets, new_sets, new_hot)
@@ -197,11 +190,11 @@ class Field:
     def change_packed_needs(self, packed: PackedNeeds, gone: Sequence[str] = ()) -> None:
         """The same for needs that are packed already."""
         side, journal = self.needs, self._needs_before
-        left, places = self._present(side, gone), side.reserve(side.places(packed.cold["id"]))
+        left, places = self._present(side, gone), side.reserve(side.places(packed.ids))
         self._grow_lists()
         journal.remember(np.concatenate([places, left]))
         self._remember_lists(np.concatenate([places, left]))
-        self._have_names()
+        self.have_names()
         side.put(*packed, places)
         side.remove(left)
         self._kept[left] = NO_LIST
@@ -210,21 +203,11 @@ class Field:
             self._search(self._own, slot)
 
     def load(self, offerings: Sequence[Offering], needs: Sequence[tuple[Need, date]]) -> None:
-        """Fill an empty field, offerings that are alike side by side, so that bounds are close. Cannot be undone."""
+        """Fill an empty field. Cannot be undone."""
         alive = [(need, today) for need, today in needs if _is_alive(need, today)]
         pack_needs(alive, self.lexicon)  # so that what needs ask for has a place before what offerings just mention
-        self.load_packed(pack_offerings(offerings, self.lexicon))
+        self.change_offerings(offerings)
         self.change_needs(alive)
-        self.keep()
-
-    def load_packed(self, packed: PackedOfferings) -> None:
-        """The same for offerings that are packed already, into a field without needs."""
-        order = _side_by_side(packed)
-        whole = {at: packed.whole[one] for at, one in enumerate(order.tolist()) if one in packed.whole}
-        places = self.offerings.reserve(np.full(len(order), -1, np.int64))
-        self._have_names()
-        self.offerings.put(packed.sets[order], packed.hot[order], packed.cold[order], whole, places)
-        self._bound(np.arange(-(-self.offerings.used // BLOCK)))
         self.keep()
 
     # What is known -----------------------------------------------------------------------------------------------------
@@ -244,8 +227,8 @@ class Field:
                 (rows == then["row"][:listed]).all() and (now["score"][:listed] == then["score"][:listed]).all()
             )
             if renewed or not same or slot in self._needs_before.places:
-                ids = frozenset(id_from(self.offerings.cold["id"][row]) for row in renewed)
-                found.append(ListChange(id_from(self.needs.cold["id"][slot]), self._standing(slot).listed, ids))
+                ids = frozenset(id_from(self.offerings.ids[row]) for row in renewed)
+                found.append(ListChange(id_from(self.needs.ids[slot]), self._standing(slot).listed, ids))
         return found
 
     def standing(self, need_id: str) -> Standing | None:
@@ -256,7 +239,7 @@ class Field:
     def best(self, need: Need, today: date) -> Standing:
         """The best for a need that is only asked about and not taken in; it is open on that day."""
         packed = pack_needs([(need, today)], self.lexicon)
-        self._have_names()
+        self.have_names()
         return self._standing_of(self.best_packed(packed.hot[0], packed.cold[0], packed.whole.get(0)))
 
     def best_packed(self, hot: Array, cold: Array, whole: Need | None = None) -> Array:
@@ -292,22 +275,20 @@ class Field:
         for place in side.taken_places().tolist():
             score = int(counted[place])
             unsure = bool(needs.hot[N.LOOSE, slot]) or score >= kernels.UNSURE
-            found[id_from(side.cold["id"][place])] = (
-                self._plain_score(needs, slot, place) if unsure else None if score < 0 else score
-            )
+            found[id_from(side.ids[place])] = self._plain_score(needs, slot, place) if unsure else None if score < 0 else score
         return found
 
     @property
     def bytes(self) -> tuple[int, int]:
         """Memory of the offerings and of the needs with their lists, without what is kept whole."""
-        return self.offerings.bytes + self._bounds.nbytes, self.needs.bytes + self._kept.nbytes + self._marks.nbytes
+        return self.offerings.bytes, self.needs.bytes + self._kept.nbytes + self._marks.nbytes
 
     def _standing(self, slot: int) -> Standing:
         return self._standing_of(self._kept[slot])
 
     def _standing_of(self, kept: Array) -> Standing:
         length = int(kept["length"])
-        ids = [id_from(words) for words in self.offerings.cold["id"][kept["row"][:length]]]
+        ids = [id_from(words) for words in self.offerings.ids[kept["row"][:length]]]
         ranks = [Rank.of(int(score), id_) for score, id_ in zip(kept["score"][:length], ids, strict=True)]
         floor = Rank.of(int(kept["floor_score"]), id_from(kept["floor_id"])) if kept["has_floor"] else None
         return Standing(ranks, floor)
@@ -315,22 +296,15 @@ class Field:
     # How ---------------------------------------------------------------------------------------------------------------
 
     def _present(self, side: Packed[Need] | Packed[Offering], ids: Sequence[str]) -> Rows:
-        words = np.array([words_of(id_) for id_ in ids], np.uint64).reshape(-1, ID_WORDS)
-        places = side.places(words)
+        places = side.places(ids_of(ids))
         return places[places >= 0]
 
-    def _have_names(self) -> None:
+    def have_names(self) -> None:
+        """Give every name in the lexicon its row in the bitmaps, before packed sides with new names are used."""
         known = self.lexicon
         technologies, countries, languages = (len(one.known) for one in (known.technologies, known.countries, known.languages))
         self.offerings.have_names((technologies, countries, countries, len(known.standards.known), languages))
         self.needs.have_names((technologies, countries, languages))
-
-    def _bound(self, blocks: Rows) -> None:
-        side = self.offerings
-        have = len(side.cold) // BLOCK
-        if len(self._bounds) < have:
-            self._bounds = grown(self._bounds, have)
-        kernels.bound_blocks(blocks, side.taken, side.hot[LEAD_TIME], side.cold, self._bounds)
 
     def _look_in_new_slots(self, known: int) -> None:
         """Where an attribute has one more slot than the `known`, whoever asks for it has to look there too."""
@@ -342,7 +316,7 @@ class Field:
         packed = pack_needs(list(zip(needs, days, strict=True)), self.lexicon)
         packed.hot[:, N.FLOOR] = self.needs.hot[N.FLOOR, places]
         self._needs_before.remember(places)
-        self._have_names()
+        self.have_names()
         self.needs.put(*packed, places)
 
     def _grow_lists(self) -> None:
@@ -376,6 +350,7 @@ class Field:
                 places,
                 begin,
                 self.offerings.cold,
+                self.offerings.ids,
                 self.needs.maps,
                 self.needs.hot,
                 self.needs.cold,
@@ -410,7 +385,7 @@ class Field:
         """Let the plain rules judge a pair, and put the offering on the need's list if it belongs there."""
         score = self._plain_score(asking.needs, slot, place)
         if score is not None:
-            kernels.enter_judged(asking.kept, asking.needs.hot, slot, score, place, self.offerings.cold)
+            kernels.enter_judged(asking.kept, asking.needs.hot, slot, score, place, self.offerings.cold, self.offerings.ids)
 
     def _plain_score(self, needs: Packed[Need], slot: int, place: int) -> int | None:
         self.counts.judged_plainly += 1
@@ -419,12 +394,12 @@ class Field:
         return judged and judged.rank.score
 
     def _need(self, slot: int, needs: Packed[Need]) -> Need:
-        return needs.whole.get(slot) or unpack_need(needs.cold[slot], self.lexicon)
+        return needs.whole.get(slot) or unpack_need(needs.ids[slot], needs.cold[slot], self.lexicon)
 
     def _offering(self, place: int) -> Offering:
         side = self.offerings
         return side.whole.get(place) or unpack_offering(
-            side.sets(np.array([place]))[0], side.hot[:, place], side.cold[place], self.lexicon
+            side.ids[place], side.sets(np.array([place]))[0], side.hot[:, place], side.cold[place], self.lexicon
         )
 
     def _search(self, asking: _Asking, slot: int) -> None:
@@ -443,8 +418,8 @@ class Field:
     def _find(self, asking: _Asking, slot: int) -> int:
         side = self.offerings
         blocks = -(-side.used // BLOCK)
-        if len(self._work) < 2 * blocks:
-            self._work = np.zeros(4 * blocks, np.int64)
+        if self._work.shape[1] < blocks:
+            self._work = np.zeros((kernels.WORK_ROWS, 2 * blocks), np.uint64)
         return kernels.search(
             asking.needs.hot,
             asking.needs.cold,
@@ -453,7 +428,7 @@ class Field:
             side.maps,
             side.hot[LEAD_TIME],
             side.cold,
-            self._bounds,
+            side.ids,
             blocks,
             *points(),
             self.market.per_usd,
@@ -475,16 +450,8 @@ class Field:
                 break
             self._judge(asking, slot, place)
             if kept[slot]["length"] == KEPT and not kept[slot]["has_floor"]:
-                kernels.raise_floor(kept, needs.hot, slot, side.cold)
+                kernels.raise_floor(kept, needs.hot, slot, side.ids)
 
 
 def _is_alive(need: Need, today: date) -> bool:
     return need.open and not is_expired(need, Circumstances(today, {}))
-
-
-def _side_by_side(packed: PackedOfferings) -> Rows:
-    """An order in which neighbours are alike in what bounds look at: technology, currency, price, an attribute."""
-    cold = packed.cold
-    cheapest = np.where(cold["tiers"] > 0, cold["unit_price"][:, 0], -1.0)
-    band = np.argsort(np.argsort(cheapest, kind="stable")) * 8 // max(1, len(cold))
-    return np.lexsort((packed.hot[:, LEAD_TIME], cold["values"][:, 0], band, cold["currency"], packed.sets[:, Map.TECHNOLOGIES]))

@@ -14,10 +14,11 @@ import math
 
 import numba
 import numpy as np
-from numba.core import types
+from llvmlite import ir
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from matching.engine.layout import BLOCK, ID_WORDS, KEPT, LEAD_TIME, MIXED, OFFERING_MAPS, SLOTS, TIERS, N
+from matching.engine.layout import BLOCK, CURRENCIES, ID_WORDS, KEPT, LEAD_TIME, OFFERING_MAPS, STANDARDS_ASKED, TIERS, N
 from matching.engine.points import E
 
 NO_PAIR = -1
@@ -27,6 +28,7 @@ UNSURE = 1024
 LISTED = 10
 """As `domain.shortlist.LENGTH`."""
 
+PARTS = 300.0
 _NEAR = 1e-9
 """The same number computed in another order differs by less; what is nearer to a step than this is unsure."""
 _EXACT = 2.0**44
@@ -44,6 +46,26 @@ def _first_bit(_typing, word):
         return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
 
     return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def _fetch(_typing, records, place):
+    """Ask the processor for a record's two cache lines, so that they are there when it is read."""
+
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        number = cgutils.intp_t
+        pointer = builder.ptrtoint(array.data, number)
+        size = context.get_abi_sizeof(context.get_data_type(signature.args[0].dtype))
+        pointer = builder.add(pointer, builder.mul(arguments[1], number(size)))
+        hint = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, cgutils.int32_t, cgutils.int32_t, cgutils.int32_t])
+        fetch = builder.module.declare_intrinsic("llvm.prefetch", [cgutils.voidptr_t], hint)
+        for line in (0, 64):
+            at = builder.inttoptr(builder.add(pointer, number(line)), cgutils.voidptr_t)
+            builder.call(fetch, [at, cgutils.int32_t(0), cgutils.int32_t(3), cgutils.int32_t(1)])
+        return context.get_dummy_value()
+
+    return types.none(records, types.int64), generate
 
 
 # The points of a pair --------------------------------------------------------------------------------------------------
@@ -117,61 +139,73 @@ def _is_whole(number):
 
 
 @inlined
-def _total(need, offering):
-    """What the need's quantity costs, in the offering's currency. It reaches the first tier."""
-    quantity = need["quantity"]
-    if not offering["incremental"]:
-        tier = 0
-        while tier + 1 < TIERS and offering["from_quantity"][tier + 1] <= quantity:
-            tier += 1
-        return quantity * offering["unit_price"][tier]
-    total, begin = 0.0, 0.0
-    for tier in range(offering["tiers"]):
-        end = quantity
-        if tier + 1 < TIERS and offering["from_quantity"][tier + 1] < quantity:
-            end = offering["from_quantity"][tier + 1]
-        total += (end - begin) * offering["unit_price"][tier]
-        begin = end
-    return total
+def _compared(need, origin, earned, per_usd, rate_day):
+    """How many 300ths of the need's budget one unit of the currency `origin` is; not a number where they are not compared,
+    and then the points for that."""
+    target, budget = need["currency"], need["budget"]
+    if math.isnan(budget):
+        return np.nan, earned[E.NO_BUDGET]
+    if origin == target:
+        return PARTS / budget, np.int64(0)
+    oldest = np.int64(need["today"]) - earned[E.OLDEST_RATE_DAYS]
+    for currency in (origin, target):
+        if rate_day[currency] == 0:
+            return np.nan, earned[E.NO_RATE]
+        if rate_day[currency] < oldest:
+            return np.nan, earned[E.OLD_RATE]
+    return PARTS / budget * per_usd[target] / per_usd[origin], np.int64(0)
+
+
+_TEN_TO = np.array([10.0**power for power in range(-128, 128)])
 
 
 @inlined
-def _price(need, offering, earned, price, largest_total, per_usd, rate_day):
-    """UNSURE is added where a step is too near to be told."""
-    if offering["tiers"] == 0:
-        return earned[E.NO_PRICE]
-    if need["quantity"] < offering["from_quantity"][0]:
-        return earned[E.BELOW_FIRST_TIER]
-    total = _total(need, offering)
+def _total_of_tiers(offering, tier, quantity):
+    """Each tier prices its own; what is below the second costs the first."""
+    total, begin = 0.0, 0.0
+    for n in range(tier):
+        end = np.float64(offering["from_quantity"][n + 1])
+        total += (end - begin) * offering["unit_price"][n]
+        begin = end
+    return total + (quantity - begin) * offering["unit_price"][tier]
+
+
+@inlined
+def _price(need, offering, parts_of_one, not_compared, earned, price, largest_total):
+    """UNSURE is added where a step is too near to be told. The first numbers are from `_compared`."""
+    quantity = need["quantity"]
+    tier = -1
+    for n in range(TIERS):
+        tier += offering["from_quantity"][n] <= quantity
+    if tier < 0:
+        return earned[E.NO_PRICE] if offering["tiers"] == 0 else earned[E.BELOW_FIRST_TIER]
+    total = quantity * offering["unit_price"][tier]
+    if offering["incremental"]:
+        total = _total_of_tiers(offering, tier, quantity)
+    total *= _TEN_TO[offering["price_power"] + 128]
     if total > largest_total * (1 - _NEAR):
         return earned[E.MOST_PRICE] + UNSURE if total < largest_total * (1 + _NEAR) else earned[E.TOTAL_TOO_LARGE]
-    budget = need["budget"]
-    if math.isnan(budget):
-        return earned[E.NO_BUDGET]
-    cost, origin, target = total, offering["currency"], need["currency"]
-    if origin != target:
-        oldest = np.int64(need["today"]) - earned[E.OLDEST_RATE_DAYS]
-        for currency in (origin, target):
-            if rate_day[currency] == 0:
-                return earned[E.NO_RATE]
-            if rate_day[currency] < oldest:
-                return earned[E.OLD_RATE]
-        cost = total * per_usd[target] / per_usd[origin]
-    if budget == 0:
-        return price[300] if cost == 0 else earned[E.FAR_ABOVE_BUDGET]
-    parts = 300 * cost / budget
-    if parts >= price.size:
-        return earned[E.FAR_ABOVE_BUDGET]
-    nearest = math.floor(parts + 0.5)
-    step = np.int64(math.ceil(parts))
-    unsure = np.int64(0)
-    if abs(parts - nearest) <= _NEAR * max(1.0, parts):
-        step = np.int64(nearest)
-        exact = origin == target and _is_whole(total) and _is_whole(budget) and not offering["incremental"]
-        if exact and _is_whole(need["quantity"]):
-            step += np.int64(300 * total > nearest * budget)
-        else:
-            unsure = np.int64(UNSURE)
+    if math.isnan(parts_of_one):
+        return not_compared
+    parts = total * parts_of_one
+    if not parts < price.size:  # or 0 of 0: the budget is nothing
+        return earned[E.FAR_ABOVE_BUDGET] if total > 0 else price[np.int64(PARTS)]
+    step = np.int64(parts)
+    part = parts - step
+    near = _NEAR * (1 + parts)
+    if near < part < 1 - near:
+        return price[step + 1] if step + 1 < price.size else earned[E.FAR_ABOVE_BUDGET]
+    return _price_at_step(need, offering, total, step + np.int64(part > 0.5), earned, price)
+
+
+@compiled
+def _price_at_step(need, offering, total, step, earned, price):
+    """A price on a step, or too near to it: sure only if whole numbers in one currency tell."""
+    unsure = np.int64(UNSURE)
+    same_currency = offering["currency"] == need["currency"] and not offering["incremental"]
+    if same_currency and _is_whole(total) and _is_whole(need["budget"]) and _is_whole(need["quantity"]):
+        step += np.int64(PARTS * total > step * need["budget"])
+        unsure = np.int64(0)
     return (price[step] if step < price.size else earned[E.FAR_ABOVE_BUDGET]) + unsure
 
 
@@ -187,7 +221,7 @@ def _share(points, part, whole):
 
 @inlined
 def _quantity(need, offering, earned):
-    quantity, minimum, maximum = need["quantity"], offering["minimum"], offering["maximum"]
+    quantity, minimum, maximum = need["quantity"], np.float64(offering["minimum"]), np.float64(offering["maximum"])
     if quantity < minimum:
         return _share(earned[E.TOO_FEW], quantity, minimum)
     if quantity > maximum:
@@ -198,19 +232,13 @@ def _quantity(need, offering, earned):
 
 
 @inlined
-def _whole_score(front, need, offering, at_least, earned, price, largest_total, per_usd, rate_day):
-    """The score of a pair whose country fits; NO_PAIR below `at_least`."""
+def _whole_score(front, need, offering, at_least, parts_of_one, not_compared, earned, price, largest_total):
+    """The score of a pair whose country fits; NO_PAIR below `at_least`. For `parts_of_one` see `_compared`."""
     spare = front + earned[E.MOST_IN_COLD] - at_least
     if offering["wide"]:
         return front + earned[E.MOST_IN_COLD] + UNSURE if spare >= 0 else np.int64(NO_PAIR)
-    specification = _specification(need, offering, earned)
-    if specification < 0:
-        return np.int64(NO_PAIR)
-    spare -= earned[E.MOST_SPECIFICATION] - specification
-    if spare < 0:
-        return np.int64(NO_PAIR)
     unsure = np.int64(0)
-    of_price = _price(need, offering, earned, price, largest_total, per_usd, rate_day)
+    of_price = _price(need, offering, parts_of_one, not_compared, earned, price, largest_total)
     if of_price >= UNSURE:
         of_price -= UNSURE
         unsure = np.int64(UNSURE)
@@ -224,7 +252,13 @@ def _whole_score(front, need, offering, at_least, earned, price, largest_total, 
     spare -= earned[E.MOST_QUANTITY] - of_quantity
     if spare < 0:
         return np.int64(NO_PAIR)
-    return front + specification + of_price + of_quantity + unsure
+    specification = _specification(need, offering, earned)
+    if specification < 0:
+        return np.int64(NO_PAIR)
+    spare -= earned[E.MOST_SPECIFICATION] - specification
+    if spare < 0:
+        return np.int64(NO_PAIR)
+    return front + of_price + of_quantity + specification + unsure
 
 
 @inlined
@@ -274,7 +308,8 @@ def score_pairs(need_hot, need_cold, slot, maps, lead_times, cold, used, earned,
         scores[place] = NO_PAIR
         if _bit(reached, place):
             front = _front_at(need, need_hot[N.DAYS_LEFT, slot], place, maps, lead_times, earned)
-            scores[place] = _whole_score(front, need, cold[place], 0, earned, price, largest_total, per_usd, rate_day)
+            parts, none = _compared(need, cold[place]["currency"], earned, per_usd, rate_day)
+            scores[place] = _whole_score(front, need, cold[place], 0, parts, none, earned, price, largest_total)
 
 
 # Lists -----------------------------------------------------------------------------------------------------------------
@@ -290,13 +325,21 @@ def _id_before(a, b):
 
 
 @inlined
-def _enter(kept, score, row, cold):
-    """Put an offering into a list that it belongs on, by score, then by id. On overflow the floor rises to the last kept."""
+def _comes_before(a, b, cold, ids):
+    """The same for the offerings at two places. Their records were just read; the whole ids lie far away."""
+    if cold[a]["id_begins"] != cold[b]["id_begins"]:
+        return cold[a]["id_begins"] < cold[b]["id_begins"]
+    return _id_before(ids[a], ids[b])
+
+
+@inlined
+def _enter(kept, score, row, cold, ids):
+    """Put an offering into a list by score, then by id; the last of a full list makes room. Whether it was full."""
     length = np.int64(kept["length"])
     place = length
     while place > 0:
         before = np.int64(kept["score"][place - 1])
-        if before > score or (before == score and not _id_before(cold[row]["id"], cold[kept["row"][place - 1]]["id"])):
+        if before > score or (before == score and not _comes_before(row, kept["row"][place - 1], cold, ids)):
             break
         place -= 1
     if place < KEPT:
@@ -307,17 +350,16 @@ def _enter(kept, score, row, cold):
         kept["row"][place] = row
         kept["score"][place] = score
         kept["length"] = last + 1
-    if length == KEPT:
-        _raise_floor(kept, cold)
+    return length == KEPT
 
 
 @inlined
-def _raise_floor(kept, cold):
+def _raise_floor(kept, ids):
     """To the last that is kept."""
     kept["has_floor"] = True
     kept["floor_score"] = kept["score"][KEPT - 1]
     for word in range(ID_WORDS):
-        kept["floor_id"][word] = cold[kept["row"][KEPT - 1]]["id"][word]
+        kept["floor_id"][word] = ids[kept["row"][KEPT - 1], word]
 
 
 @inlined
@@ -344,111 +386,76 @@ def _is_on(kept, row):
 
 
 @inlined
-def _is_below_floor(kept, score, row, cold):
+def _is_below_floor(kept, score, row, ids):
     if not kept["has_floor"]:
         return False
     floor = np.int64(kept["floor_score"])
-    return score < floor or (score == floor and _id_before(kept["floor_id"], cold[row]["id"]))
+    return score < floor or (score == floor and _id_before(kept["floor_id"], ids[row]))
 
 
 @compiled
-def enter_judged(kept, need_hot, slot, score, row, cold):
-    """Put in an offering that the plain rules judged, if it belongs on the list; whether it did."""
-    if _is_below_floor(kept[slot], np.int64(score), row, cold):
-        return False
-    _enter(kept[slot], np.int64(score), np.int32(row), cold)
-    if kept[slot]["has_floor"]:
-        need_hot[N.FLOOR, slot] = kept[slot]["floor_score"]
-    return True
+def enter_judged(kept, need_hot, slot, score, row, cold, ids):
+    """Put in an offering that the plain rules judged, if it belongs on the list."""
+    if not _is_below_floor(kept[slot], np.int64(score), row, ids):
+        if _enter(kept[slot], np.int64(score), np.int32(row), cold, ids):
+            _raise_floor(kept[slot], ids)
+        if kept[slot]["has_floor"]:
+            need_hot[N.FLOOR, slot] = kept[slot]["floor_score"]
 
 
 @compiled
-def raise_floor(kept, need_hot, slot, cold):
+def raise_floor(kept, need_hot, slot, ids):
     """The list is full: only who ranks with its last or better can belong there from now on."""
-    _raise_floor(kept[slot], cold)
+    _raise_floor(kept[slot], ids)
     need_hot[N.FLOOR, slot] = kept[slot]["floor_score"]
 
 
 # Search: the best offerings for a need ---------------------------------------------------------------------------------
 
 
-@inlined
-def _most_in_block(block, bounds, need, left, maps, reached, asked, earned, price, per_usd, rate_day):
-    """The most that any offering of the block can have that reaches the need's country; NO_PAIR where none can be proposed."""
-    technologies, served, _, standards, languages = maps
-    points = earned[E.SAME_TECHNOLOGY] if technologies[need["technology"], block] & reached else earned[E.SAME_GROUP]
-    points += earned[E.SERVED] if served[need["country"], block] & reached else earned[E.OF_INTEREST]
-    if _speaks(languages, need, block) & reached:
-        points += earned[E.SHARED_LANGUAGE]
-    else:
-        points += earned[E.NO_LANGUAGE] if languages[0, block] & reached else earned[E.NO_SHARED_LANGUAGE]
-    held = np.int64(0)
-    for n in range(need["standards"]):
-        held += np.int64(standards[need["standard"][n], block] & reached != np.uint64(0))
-    points += _standards(held, asked, earned)
-    in_time = _lead_time(left, np.int64(bounds["lead_time"]), earned)
-    points += max(in_time, earned[E.NO_LEAD_TIME]) if bounds["no_lead_time"] else in_time
-    if bounds["wide"]:
-        return points + earned[E.MOST_IN_COLD]
-    of_requirements = _best_specification_in_block(bounds, need, earned)
-    if of_requirements < 0:
-        return np.int64(NO_PAIR)
-    of_price = _best_price_in_block(bounds, need, earned, price, per_usd, rate_day)
-    return points + of_requirements + of_price + earned[E.MOST_QUANTITY]
+WORK_ROWS = STANDARDS_ASKED + 2
+SHARED, SILENT, OTHER = 0, 1, 2
+"""How an offering stands to the need's languages: shares one, states none, states others."""
 
 
 @inlined
-def _best_price_in_block(block, need, earned, price, per_usd, rate_day):
-    most = earned[E.MOST_PRICE]
-    origin, target, budget = block["currency"], need["currency"], need["budget"]
-    if math.isnan(budget):
-        return max(earned[E.NO_BUDGET], earned[E.NO_PRICE])
-    if origin == MIXED or budget == 0:
-        return most
-    cheapest = block["cheapest"] * need["quantity"]
-    if origin != target:
-        if rate_day[origin] == 0 or rate_day[target] == 0:
-            return most
-        cheapest = cheapest * per_usd[target] / per_usd[origin]
-    parts = 300 * cheapest / budget * (1 - _NEAR)
-    of_price = price[np.int64(math.ceil(parts))] if parts < price.size - 1 else earned[E.FAR_ABOVE_BUDGET]
-    return max(of_price, max(earned[E.NO_PRICE], earned[E.BELOW_FIRST_TIER]))
+def _stand_to_languages(shares, silent, kind):
+    """Who stands so to the need's languages, in a block."""
+    if kind == SHARED:
+        return shares
+    return silent & ~shares if kind == SILENT else ~(shares | silent)
+
+
+@compiled
+def _classes(asked, earned):
+    """Every way in which bitmaps can tell an offering from others, the best first.
+
+    Columns: points without those for lead time; same technology; country served; how it stands to the languages; standards
+    that it has of those asked for.
+    """
+    found = np.empty((2 * 2 * 3 * (asked + 1), 5), np.int64)
+    n = 0
+    for same in range(2):
+        for served in range(2):
+            for kind in range(3):
+                for held in range(asked + 1):
+                    lead_time = earned[E.NO_LEAD_TIME]
+                    front = _front(same, served, held, asked, kind == SHARED, kind == SILENT, 0, -1, earned)
+                    found[n] = front - lead_time, same, served, kind, held
+                    n += 1
+    return found[np.argsort(-found[:, 0], kind="mergesort")]
 
 
 @inlined
-def _best_specification_in_block(block, need, earned):
-    if need["requirements"] == 0:
-        return earned[E.NOTHING_ASKED]
-    met = np.int64(0)
-    suits = False
-    for n in range(need["asks"]):
-        slot = need["slot"][n]
-        suits |= need["low"][n] <= block["highest"][slot] and need["high"][n] >= block["lowest"][slot]
-        if need["or_next"][n]:
-            continue
-        if suits:
-            met += 1
-        elif need["mandatory"][n]:
-            return np.int64(NO_PAIR)
-        suits = False
-    return earned[E.ALL_MET] * met // np.int64(need["requirements"])
-
-
-@inlined
-def _in_question(reached, block, need, maps, spare, earned):
-    """Of those that reach the need's country, who can still belong on the list if only `spare` points may be lost."""
-    technologies, served, _, _, languages = maps
-    left = reached
-    if earned[E.MOST_TECHNOLOGY] - earned[E.SAME_GROUP] > spare:
-        left &= technologies[need["technology"], block]
-    if earned[E.MOST_COUNTRY] - earned[E.OF_INTEREST] > spare:
-        left &= served[need["country"], block]
-    if earned[E.SHARED_LANGUAGE] - earned[E.NO_SHARED_LANGUAGE] > spare:
-        speaks = _speaks(languages, need, block)
-        if earned[E.SHARED_LANGUAGE] - earned[E.NO_LANGUAGE] <= spare:
-            speaks |= languages[0, block]
-        left &= speaks
-    return left
+def _count_held(standards, need, asked, block, exactly):
+    """Who has exactly so many of the standards asked for, in a block: `exactly[n, block]`."""
+    exactly[0, block] = ~np.uint64(0)
+    for n in range(asked):
+        has = standards[need["standard"][n], block]
+        exactly[n + 1, block] = exactly[n, block] & has
+        for held in range(n, 0, -1):
+            exactly[held, block] = (exactly[held, block] & ~has) | (exactly[held - 1, block] & has)
+        exactly[0, block] &= ~has
 
 
 @compiled
@@ -460,7 +467,7 @@ def search(
     maps,
     lead_times,
     cold,
-    bounds,
+    ids,
     blocks,
     earned,
     price,
@@ -470,79 +477,137 @@ def search(
     work,
     doubts,
 ):
-    """Find the best for the need at `slot` among all offerings, block by block, the most promising first.
+    """Find the best for the need at `slot` among all offerings: class by class (see `_classes`), the most promising first.
 
-    `kept[slot]` becomes its list. `work`: int64, twice as long as there are blocks, for their order. Returns how many pairs
-    were unsure and could belong on the list, place and most in `doubts`; minus that number where they were more than it has
-    room for.
+    `kept[slot]` becomes its list. `work`: words, `WORK_ROWS` rows of at least as many as there are blocks. Returns how many
+    pairs were unsure and could belong on the list, place and most in `doubts`; minus that number where they were more than it
+    has room for.
     """
     need, mine, left = need_cold[slot], kept[slot], need_hot[N.DAYS_LEFT, slot]
     technologies, served, reached, standards, languages = maps
-    asked, possible = np.int64(need["standards"]), earned[E.POSSIBLE]
-    reach = reached[need["country"]]
+    same, serves, reach, silent = (
+        technologies[need["technology"]],
+        served[need["country"]],
+        reached[need["country"]],
+        languages[0],
+    )
+    asked = np.int64(need["standards"])
+    shares, exactly = work[0], work[1:]
+    for block in range(blocks):
+        if reach[block]:
+            shares[block] = _speaks(languages, need, block)
+            _count_held(standards, need, asked, block, exactly)
     mine["length"] = 0
     mine["has_floor"] = False
     mine["row"][:] = -1
-    most, order = work[:blocks], work[blocks : 2 * blocks]
-    begins = np.zeros(possible + 2, np.int64)
-    for block in range(blocks):
-        most[block] = NO_PAIR
-        if reach[block]:
-            most[block] = _most_in_block(
-                block, bounds[block], need, left, maps, reach[block], asked, earned, price, per_usd, rate_day
-            )
-        if most[block] >= 0:
-            begins[possible - most[block] + 1] += 1
-    for points in range(possible + 1):
-        begins[points + 1] += begins[points]
-    promising = begins[possible + 1]
-    for block in range(blocks):
-        if most[block] >= 0:
-            order[begins[possible - most[block]]] = block
-            begins[possible - most[block]] += 1
-    floor, unsure = np.int64(0), 0
-    for n in range(promising):
-        block = order[n]
-        if most[block] < floor:
+    parts, not_compared = np.zeros(CURRENCIES), np.zeros(CURRENCIES, np.int64)
+    waiting, waits = np.empty((2 * BLOCK, 2), np.int64), 0
+    floor, unsure = np.int64(0), np.int64(0)
+    classes = _classes(asked, earned)
+    for n in range(classes.shape[0]):
+        points, is_same, is_served = classes[n, 0], classes[n, 1], classes[n, 2]
+        kind, held = classes[n, 3], classes[n, 4]
+        if points + earned[E.MOST_LEAD_TIME] + earned[E.MOST_IN_COLD] < floor:
             break
-        same, serves, none = technologies[need["technology"], block], served[need["country"], block], languages[0, block]
-        speaks = _speaks(languages, need, block)
-        rest = _in_question(reach[block], block, need, maps, possible - floor, earned)
-        while rest:
-            bit = _first_bit(rest)
-            rest &= rest - np.uint64(1)
-            place = block * BLOCK + np.int64(bit)
-            held = np.int64(0)
-            for n_asked in range(asked):
-                held += np.int64((standards[need["standard"][n_asked], block] >> bit) & np.uint64(1))
-            front = _front(
-                (same >> bit) & np.uint64(1),
-                (serves >> bit) & np.uint64(1),
-                held,
-                asked,
-                (speaks >> bit) & np.uint64(1),
-                (none >> bit) & np.uint64(1),
-                left,
-                lead_times[place],
-                earned,
-            )
-            if front + earned[E.MOST_IN_COLD] < floor:
+        for block in range(blocks):
+            rest = reach[block]
+            if not rest:
                 continue
-            score = _whole_score(front, need, cold[place], floor, earned, price, largest_total, per_usd, rate_day)
-            if score == NO_PAIR:
-                continue
-            if score >= UNSURE:
-                if unsure < doubts.shape[0]:
-                    doubts[unsure, 0] = place
-                    doubts[unsure, 1] = score - UNSURE
-                unsure += 1
-            elif not _is_below_floor(mine, score, place, cold):
-                _enter(mine, score, np.int32(place), cold)
-                if mine["length"] == KEPT:
-                    _raise_floor(mine, cold)
-                    floor = np.int64(mine["floor_score"])
+            rest &= same[block] if is_same else ~same[block]
+            rest &= serves[block] if is_served else ~serves[block]
+            rest &= _stand_to_languages(shares[block], silent[block], kind) & exactly[held, block]
+            while rest:
+                place = block * BLOCK + np.int64(_first_bit(rest))
+                rest &= rest - np.uint64(1)
+                front = points + _lead_time(left, lead_times[place], earned)
+                if front + earned[E.MOST_IN_COLD] >= floor:
+                    _fetch(cold, place)
+                    waiting[waits, 0], waiting[waits, 1] = place, front
+                    waits += 1
+            if waits >= BLOCK // 2:
+                floor, unsure = _take_in(
+                    waiting,
+                    waits,
+                    floor,
+                    unsure,
+                    need,
+                    mine,
+                    cold,
+                    ids,
+                    parts,
+                    not_compared,
+                    earned,
+                    price,
+                    largest_total,
+                    per_usd,
+                    rate_day,
+                    doubts,
+                )
+                waits = 0
+    floor, unsure = _take_in(
+        waiting,
+        waits,
+        floor,
+        unsure,
+        need,
+        mine,
+        cold,
+        ids,
+        parts,
+        not_compared,
+        earned,
+        price,
+        largest_total,
+        per_usd,
+        rate_day,
+        doubts,
+    )
+    if mine["length"] == KEPT:
+        _raise_floor(mine, ids)
     need_hot[N.FLOOR, slot] = floor
     return unsure if unsure <= doubts.shape[0] else -unsure
+
+
+@compiled
+def _take_in(
+    waiting,
+    waits,
+    floor,
+    unsure,
+    need,
+    kept,
+    cold,
+    ids,
+    parts,
+    not_compared,
+    earned,
+    price,
+    largest_total,
+    per_usd,
+    rate_day,
+    doubts,
+):
+    """Put those who wait (place, points so far) on the list, if they belong there; returns the new floor, and how many are
+    unsure by now. `parts` and `not_compared`: what `_compared` says of each currency, as far as it was asked."""
+    for n in range(waits):
+        place, front = waiting[n, 0], waiting[n, 1]
+        if front + earned[E.MOST_IN_COLD] < floor:
+            continue
+        origin = cold[place]["currency"]
+        if parts[origin] == 0:
+            parts[origin], not_compared[origin] = _compared(need, origin, earned, per_usd, rate_day)
+        score = _whole_score(front, need, cold[place], floor, parts[origin], not_compared[origin], earned, price, largest_total)
+        if score == NO_PAIR:
+            continue
+        if score >= UNSURE:
+            if unsure < doubts.shape[0]:
+                doubts[unsure, 0], doubts[unsure, 1] = place, score - UNSURE
+            unsure += 1
+        else:
+            _enter(kept, score, np.int32(place), cold, ids)
+            if kept["length"] == KEPT:
+                floor = np.int64(kept["score"][KEPT - 1])
+    return floor, unsure
 
 
 @compiled
@@ -611,6 +676,7 @@ def percolate(
     places,
     begin,
     cold,
+    ids,
     need_maps,
     need_hot,
     need_cold,
@@ -685,21 +751,23 @@ def percolate(
                 )
                 if front + in_cold < floor:
                     continue
-                score = _whole_score(front, need, cold[place], floor, earned, price, largest_total, per_usd, rate_day)
+                parts, none = _compared(need, cold[place]["currency"], earned, per_usd, rate_day)
+                score = _whole_score(front, need, cold[place], floor, parts, none, earned, price, largest_total)
                 if score == NO_PAIR:
                     continue
                 if score >= UNSURE:
                     doubts[unsure[0], 0], doubts[unsure[0], 1] = slot, place
                     unsure[0] += 1
-                elif not _is_below_floor(mine, score, place, cold):
+                elif not _is_below_floor(mine, score, place, ids):
                     _remember(slot, kept, before, before_slot, marks, mark, remembered)
-                    _enter(mine, score, np.int32(place), cold)
+                    if _enter(mine, score, np.int32(place), cold, ids):
+                        _raise_floor(mine, ids)
                     if mine["has_floor"]:
                         need_hot[N.FLOOR, slot] = mine["floor_score"]
     return True
 
 
-# Bitmaps, bounds of blocks, and the places of ids ----------------------------------------------------------------------
+# Bitmaps, and the places of ids ---------------------------------------------------------------------------------------
 
 
 @compiled
@@ -724,42 +792,6 @@ def read_bits(bitmap, places, sets, first):
                 sets[n, first + (name >> 6)] |= np.uint64(1) << np.uint64(name & 63)
 
 
-@compiled
-def bound_blocks(blocks, taken, lead_times, cold, bounds):
-    """Work out the bounds of these blocks anew."""
-    for n in range(blocks.size):
-        block = bounds[blocks[n]]
-        block["wide"] = block["no_lead_time"] = False
-        block["lead_time"] = np.int32(2**30)
-        block["cheapest"] = np.inf
-        for slot in range(SLOTS):
-            block["lowest"][slot], block["highest"][slot] = np.inf, -np.inf
-        currency = np.int64(-1)
-        for place in range(blocks[n] * BLOCK, (blocks[n] + 1) * BLOCK):
-            if not taken[place]:
-                continue
-            if lead_times[place] < 0:
-                block["no_lead_time"] = True
-            elif lead_times[place] < block["lead_time"]:
-                block["lead_time"] = lead_times[place]
-            one = cold[place]
-            if one["wide"]:
-                block["wide"] = True
-            for slot in range(SLOTS):
-                value = one["values"][slot]
-                if not math.isnan(value):
-                    block["lowest"][slot] = min(block["lowest"][slot], value)
-                    block["highest"][slot] = max(block["highest"][slot], value)
-            if one["tiers"] > 0:
-                if currency == -1:
-                    currency = np.int64(one["currency"])
-                elif currency != one["currency"]:
-                    currency = np.int64(MIXED)
-                for tier in range(one["tiers"]):
-                    block["cheapest"] = min(block["cheapest"], one["unit_price"][tier])
-        block["currency"] = MIXED if currency == -1 else currency
-
-
 @inlined
 def _hash(id_, mask):
     found = np.uint64(0x9E3779B97F4A7C15)
@@ -778,36 +810,39 @@ def _same_id(a, b):
 
 
 @compiled
-def find_places(table, cold, ids, places):
-    """The place of each id in `cold`, -1 where it is not there. `table`: open addressing, place + 1, 0: empty, -1: was taken."""
+def find_places(table, known, ids, places):
+    """The place of each id among the `known`, -1 where it is not there.
+
+    `table`: open addressing; place + 1, 0: empty, -1: was taken.
+    """
     mask = table.size - 1
     for n in range(ids.shape[0]):
         places[n] = -1
         at = _hash(ids[n], mask)
         while table[at] != 0:
-            if table[at] > 0 and _same_id(cold[table[at] - 1]["id"], ids[n]):
+            if table[at] > 0 and _same_id(known[table[at] - 1], ids[n]):
                 places[n] = table[at] - 1
                 break
             at = (at + 1) & mask
 
 
 @compiled
-def set_places(table, cold, places):
-    """Enter what lies at these places of `cold`."""
+def set_places(table, known, places):
+    """Enter the ids at these places."""
     mask = table.size - 1
     for n in range(places.size):
-        at = _hash(cold[places[n]]["id"], mask)
+        at = _hash(known[places[n]], mask)
         while table[at] > 0:
             at = (at + 1) & mask
         table[at] = places[n] + 1
 
 
 @compiled
-def clear_places(table, cold, places):
-    """Forget what lies at these places of `cold`."""
+def clear_places(table, known, places):
+    """Forget the ids at these places."""
     mask = table.size - 1
     for n in range(places.size):
-        at = _hash(cold[places[n]]["id"], mask)
+        at = _hash(known[places[n]], mask)
         while table[at] != 0:
             if table[at] == places[n] + 1:
                 table[at] = -1

@@ -7,6 +7,7 @@ of a side lies in its *cold* record, which is only read if bitmaps and columns l
 What each name, slot and number stands for says the field's `Lexicon`.
 """
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any
 
@@ -17,7 +18,7 @@ Words = npt.NDArray[np.uint64]
 Array = npt.NDArray[Any]
 
 BLOCK = 64
-"""Places that share a word of every bitmap, and one set of bounds."""
+"""Places that share a word of every bitmap."""
 ID_WORDS = 5
 SLOTS = 14
 """Attributes of a field that are compared by number; requirements on others are judged by the plain rules."""
@@ -50,18 +51,21 @@ LEAD_TIME = 0
 
 OFFERING = np.dtype(
     [
-        ("id", np.uint64, (ID_WORDS,)),
-        ("minimum", np.float64),
-        ("maximum", np.float64),
-        ("values", np.float32, (SLOTS,)),
-        ("from_quantity", np.float64, (TIERS,)),  # infinite beyond the last tier
-        ("unit_price", np.float64, (TIERS,)),
-        ("tiers", np.uint8),  # 0: no price is stated
+        ("from_quantity", np.float32, (TIERS,)),  # infinite beyond the last tier
+        ("unit_price", np.int32, (TIERS,)),  # times ten to the power of `price_power`
+        ("minimum", np.float32),
+        ("maximum", np.float32),
+        ("price_power", np.int8),
         ("currency", np.uint8),
+        ("tiers", np.uint8),  # 0: no price is stated
         ("incremental", np.bool_),
         ("wide", np.bool_),  # it does not fit in here: the plain rules judge it
+        ("", np.uint8, (3,)),
+        ("values", np.float32, (SLOTS,)),
+        ("id_begins", np.uint64),  # the first word of the id, which nearly always tells two apart
     ]
 )
+"""Two lines of the processor's cache, each of which may have to come from far away: price and quantity, then attributes."""
 
 NEED_MAPS = (1, 4, 4)
 """The bitmaps of needs: technology, country, languages."""
@@ -79,7 +83,6 @@ NEED_COLUMNS = 3
 
 NEED = np.dtype(
     [
-        ("id", np.uint64, (ID_WORDS,)),
         ("quantity", np.float64),
         ("budget", np.float64),
         ("low", np.float32, (ASKS,)),
@@ -113,24 +116,19 @@ KEPT_LIST = np.dtype(
 )
 """What is kept of a need's best: as `domain.shortlist.Standing`."""
 
-BOUNDS = np.dtype(
-    [
-        ("wide", np.bool_),
-        ("no_lead_time", np.bool_),
-        ("currency", np.uint8),  # of all that state a price; MIXED
-        ("lead_time", np.int32),  # the shortest that is stated
-        ("cheapest", np.float64),  # the lowest unit price of any tier
-        ("lowest", np.float32, (SLOTS,)),
-        ("highest", np.float32, (SLOTS,)),
-    ]
-)
-"""The best that any offering of a block can have of what is not in bitmaps."""
-
 NO_LIST = np.zeros((), KEPT_LIST)
 NO_LIST["row"] = -1
 """The list of a need for which nothing is there."""
 
-MIXED = 255
+CURRENCIES = 256
+CACHE_LINE = 64
+
+
+def zeros(length: int, record: "np.dtype[np.void]") -> Array:
+    """Records that begin where a line of the processor's cache does."""
+    room = np.zeros(length * record.itemsize + CACHE_LINE, np.uint8)
+    begin = -room.ctypes.data % CACHE_LINE
+    return room[begin : begin + length * record.itemsize].view(record)
 
 
 def words_of(id_: str) -> Words:
@@ -141,6 +139,11 @@ def words_of(id_: str) -> Words:
     return np.frombuffer(raw.ljust(8 * ID_WORDS, b"\0"), dtype=">u8").astype(np.uint64)
 
 
+def ids_of(ids: Iterable[str]) -> Words:
+    """The same for many, a row of words each."""
+    return np.array([words_of(id_) for id_ in ids], np.uint64).reshape(-1, ID_WORDS)
+
+
 def id_from(words: Words) -> str:
     """The id that was made into these numbers."""
     return words.astype(">u8").tobytes().rstrip(b"\0").decode()
@@ -148,6 +151,9 @@ def id_from(words: Words) -> str:
 
 def grown(array: Array, capacity: int) -> Array:
     """The same array with room for `capacity` in its last dimension; what is new is zero."""
-    larger = np.zeros((*array.shape[:-1], capacity), array.dtype)
+    if array.ndim == 1 and array.dtype.names:
+        larger = zeros(capacity, array.dtype)
+    else:
+        larger = np.zeros((*array.shape[:-1], capacity), array.dtype)
     larger[..., : array.shape[-1]] = array
     return larger

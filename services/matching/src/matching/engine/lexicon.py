@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Generic, NamedTuple, TypeVar
 
 from common import vocabulary
-from matching.engine.layout import BLOCK, MIXED, OFFERING_MAPS, SLOTS
+from matching.engine.layout import BLOCK, CURRENCIES, OFFERING_MAPS, SLOTS
 
 T = TypeVar("T")
 
@@ -87,4 +87,4 @@ class Lexicon:
 
 def currencies() -> Places[str]:
     """An empty list of currencies; all fields of an engine share one."""
-    return Places(MIXED)
+    return Places(CURRENCIES)

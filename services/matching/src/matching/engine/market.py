@@ -3,7 +3,7 @@
 import numpy as np
 
 from matching.domain.circumstances import Rates
-from matching.engine.layout import MIXED
+from matching.engine.layout import CURRENCIES
 from matching.engine.lexicon import Places, currencies
 
 ALWAYS = 2**40
@@ -16,8 +16,8 @@ class Market:
     def __init__(self) -> None:
         self.currencies: Places[str] = currencies()
         self.rates: Rates = {}
-        self.per_usd = np.ones(MIXED + 1, np.float64)
-        self.day = np.zeros(MIXED + 1, np.int64)
+        self.per_usd = np.ones(CURRENCIES, np.float64)
+        self.day = np.zeros(CURRENCIES, np.int64)
         """Day number of the rate; 0: there is none."""
         self.set({})
 

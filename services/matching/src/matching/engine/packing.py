@@ -32,7 +32,8 @@ from matching.engine.layout import (
     N,
     Words,
     id_from,
-    words_of,
+    ids_of,
+    zeros,
 )
 from matching.engine.lexicon import NO_LANGUAGE, Lexicon, Slot
 
@@ -42,8 +43,10 @@ bits, and of 32 for the values of attributes."""
 
 
 class PackedOfferings(NamedTuple):
-    """Offerings for one field: a row of words for the bitmaps, a row of hot numbers and a record for each, and who is whole."""
+    """Offerings for one field: a row of words for the ids and for the bitmaps, a row of hot numbers and a record
+    for each, and who is whole."""
 
+    ids: Words
     sets: Words
     hot: Array
     cold: Array
@@ -53,6 +56,7 @@ class PackedOfferings(NamedTuple):
 class PackedNeeds(NamedTuple):
     """Needs for their field, likewise; whole are those that are loose."""
 
+    ids: Words
     sets: Words
     hot: Array
     cold: Array
@@ -72,6 +76,12 @@ def _number(amount: Decimal, certain_digits: int = _CERTAIN_DIGITS) -> float | N
     return found if found == 0 or 1e-30 < abs(found) < 1e30 else None
 
 
+def _short_number(amount: Decimal) -> float | None:
+    """The same for 32 bits: only what these hold exactly, such as whole numbers below 16,777,216."""
+    found = _number(amount)
+    return found if found is not None and np.float32(found) == found else None
+
+
 def _decimal(number: float) -> Decimal:
     return Decimal(repr(number))
 
@@ -82,14 +92,16 @@ def _decimal(number: float) -> Decimal:
 def pack_offerings(offerings: Sequence[Offering], lexicon: Lexicon) -> PackedOfferings:
     """Raises ValueError where an id is too long."""
     sets = np.zeros((len(offerings), sum(OFFERING_MAPS)), np.uint64)
-    hot, cold = np.zeros((len(offerings), OFFERING_COLUMNS), np.int64), np.zeros(len(offerings), OFFERING)
+    hot, cold = np.zeros((len(offerings), OFFERING_COLUMNS), np.int64), zeros(len(offerings), OFFERING)
     whole = {}
     for n, offering in enumerate(offerings):
         sets[n], complete = _sets_of(offering, lexicon)
         hot[n, LEAD_TIME] = -1 if offering.lead_time_days is None else offering.lead_time_days
         if not (_put_offering(offering, lexicon, cold[n]) and complete):
             whole[n] = offering
-    return PackedOfferings(sets, hot, cold, whole)
+    ids = ids_of(one.id for one in offerings)
+    cold["id_begins"] = ids[:, 0]
+    return PackedOfferings(ids, sets, hot, cold, whole)
 
 
 def _sets_of(offering: Offering, lexicon: Lexicon) -> tuple[list[int], bool]:
@@ -106,10 +118,9 @@ def _sets_of(offering: Offering, lexicon: Lexicon) -> tuple[list[int], bool]:
 
 def _put_offering(offering: Offering, lexicon: Lexicon, cold: Array) -> bool:
     """False where it has to be kept whole."""
-    cold["id"] = words_of(offering.id)
     wide = False
     for name, limit in (("minimum", offering.minimum_order), ("maximum", offering.maximum_order)):
-        number = NOT_STATED if limit is None else _number(limit)
+        number = NOT_STATED if limit is None else _short_number(limit)
         wide |= number is None
         cold[name] = NOT_STATED if number is None else number
     fits, slotted = _put_attributes(offering.attributes, lexicon, cold)
@@ -168,23 +179,24 @@ def _put_prices(prices: Prices | None, lexicon: Lexicon, cold: Array) -> bool:
     tiers = len(prices.quantities)
     if currency is None or tiers > TIERS:
         return False
-    quantities, unit_prices = map(_number, prices.quantities), map(_number, prices.unit_prices)
-    for tier, (quantity, unit_price) in enumerate(zip(quantities, unit_prices, strict=True)):
-        if quantity is None or unit_price is None:
-            return False
-        cold["from_quantity"][tier] = quantity
-        cold["unit_price"][tier] = unit_price
+    quantities = [_short_number(one) for one in prices.quantities]
+    power = min((int(one.normalize().as_tuple().exponent) for one in prices.unit_prices if one), default=0)
+    unit_prices = [int(one.scaleb(-power)) for one in prices.unit_prices]
+    if None in quantities or not -128 <= power <= 22 or max(unit_prices) >= 2**31 or max(map(len, map(str, unit_prices))) > 15:
+        return False
+    cold["from_quantity"][:tiers], cold["unit_price"][:tiers] = quantities, unit_prices
+    cold["price_power"] = power
     cold["tiers"], cold["currency"], cold["incremental"] = tiers, currency, prices.basis == "incremental"
     return True
 
 
-def unpack_offering(sets: Words, hot: Array, cold: Array, lexicon: Lexicon) -> Offering:
+def unpack_offering(id_: Words, sets: Words, hot: Array, cold: Array, lexicon: Lexicon) -> Offering:
     """An offering that the plain rules judge as the one that was packed."""
     lead_time = int(hot[LEAD_TIME])
     bits = _maps(sets, OFFERING_MAPS)
     served = frozenset(lexicon.countries.named(bits[Map.SERVED]))
     return Offering(
-        id=id_from(cold["id"]),
+        id=id_from(id_),
         technologies=tuple(lexicon.technologies.named(bits[Map.TECHNOLOGIES])),
         unit=lexicon.unit,
         serves=served,
@@ -230,7 +242,7 @@ def _prices(cold: Array, lexicon: Lexicon) -> Prices | None:
         lexicon.currencies.known[int(cold["currency"])],
         "incremental" if cold["incremental"] else "all_units",
         tuple(_decimal(float(one)) for one in cold["from_quantity"][:tiers]),
-        tuple(_decimal(float(one)) for one in cold["unit_price"][:tiers]),
+        tuple(Decimal(int(one)).scaleb(int(cold["price_power"])) for one in cold["unit_price"][:tiers]),
     )
 
 
@@ -240,7 +252,7 @@ def _prices(cold: Array, lexicon: Lexicon) -> Prices | None:
 def pack_needs(needs: Sequence[tuple[Need, date]], lexicon: Lexicon) -> PackedNeeds:
     """Each with the day at the municipality for which it is judged."""
     sets = np.zeros((len(needs), sum(NEED_MAPS)), np.uint64)
-    hot, cold = np.zeros((len(needs), NEED_COLUMNS), np.int64), np.zeros(len(needs), NEED)
+    hot, cold = np.zeros((len(needs), NEED_COLUMNS), np.int64), zeros(len(needs), NEED)
     whole = {}
     for n, (need, today) in enumerate(needs):
         hot[n, N.DAYS_LEFT] = (need.deadline - today).days
@@ -251,12 +263,12 @@ def pack_needs(needs: Sequence[tuple[Need, date]], lexicon: Lexicon) -> PackedNe
             raise ValueError(f"the need {need.id} is in {need.country!r}, one country more than there are")
         sets[n] = _words((1 << technology, 1 << country, languages), NEED_MAPS)
         record = cold[n]
-        record["id"], record["technology"], record["country"] = words_of(need.id), technology, country
+        record["technology"], record["country"] = technology, country
         record["today"], record["deadline"] = today.toordinal(), need.deadline.toordinal()
         if not _put_need(need, lexicon, record):
             hot[n, N.LOOSE] = 1
             whole[n] = need
-    return PackedNeeds(sets, hot, cold, whole)
+    return PackedNeeds(ids_of(need.id for need, _ in needs), sets, hot, cold, whole)
 
 
 def _put_need(need: Need, lexicon: Lexicon, cold: Array) -> bool:
@@ -310,12 +322,12 @@ def _asks(requirement: Requirement, lexicon: Lexicon) -> list[_Ask] | None:
     return found or None
 
 
-def unpack_need(cold: Array, lexicon: Lexicon) -> Need:
+def unpack_need(id_: Words, cold: Array, lexicon: Lexicon) -> Need:
     """A need that the plain rules judge as the one that was packed."""
     budget = _limit(float(cold["budget"]))
     standards = [lexicon.standards.known[number] for number in cold["standard"][: int(cold["standards"])].tolist()]
     return Need(
-        id=id_from(cold["id"]),
+        id=id_from(id_),
         technology=lexicon.technologies.known[int(cold["technology"])],
         unit=lexicon.unit,
         country=lexicon.countries.known[int(cold["country"])],

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from matching.domain.sides import Need, Offering
 from matching.engine import kernels
-from matching.engine.layout import BLOCK, ID_WORDS, Array, Words, grown, words_of
+from matching.engine.layout import BLOCK, ID_WORDS, Array, Words, grown, words_of, zeros
 
 Rows = npt.NDArray[np.int64]
 W = TypeVar("W", Need, Offering)
@@ -26,7 +26,8 @@ class Packed(Generic[W]):
         self._widths = widths
         self.maps: tuple[Words, ...] = tuple(np.zeros((1, 1), np.uint64) for _ in widths)
         self.hot: Array = np.zeros((columns, BLOCK), np.int64)
-        self.cold: Array = np.zeros(BLOCK, record)
+        self.cold: Array = zeros(BLOCK, record)
+        self.ids: Words = np.zeros((BLOCK, ID_WORDS), np.uint64)
         self.taken = np.zeros(BLOCK, np.bool_)
         self.whole: dict[int, W] = {}
         self.used = 0
@@ -44,7 +45,7 @@ class Packed(Generic[W]):
     @property
     def bytes(self) -> int:
         """What it takes in memory, without what is kept whole."""
-        arrays = (*self.maps, self.hot, self.cold, self.taken, self._table)
+        arrays = (*self.maps, self.hot, self.cold, self.ids, self.taken, self._table)
         return sum(array.nbytes for array in arrays)
 
     @property
@@ -55,7 +56,7 @@ class Packed(Generic[W]):
     def places(self, ids: Words) -> Rows:
         """The place of each id (a row of words each); -1 where it is not here."""
         found = np.empty(len(ids), np.int64)
-        kernels.find_places(self._table, self.cold, ids, found)
+        kernels.find_places(self._table, self.ids, ids, found)
         return found
 
     def place(self, id_: str) -> int | None:
@@ -84,18 +85,18 @@ class Packed(Generic[W]):
             places[new] = self._new_places(len(new))
         return places
 
-    def put(self, sets: Words, hot: Array, cold: Array, whole: Mapping[int, W], places: Rows) -> None:
-        """Write these at their places, a row of words and of hot numbers and a record each, some of them whole too."""
+    def put(self, ids: Words, sets: Words, hot: Array, cold: Array, whole: Mapping[int, W], places: Rows) -> None:
+        """Write these at their places: see `packing.PackedOfferings`."""
         new = places[~self.taken[places]]
-        self.write(sets, hot, cold, whole, places)
+        self.write(ids, sets, hot, cold, whole, places)
         self.taken[new] = True
         if len(new):
             self._enter(new)
 
-    def write(self, sets: Words, hot: Array, cold: Array, whole: Mapping[int, W], places: Rows) -> None:
+    def write(self, ids: Words, sets: Words, hot: Array, cold: Array, whole: Mapping[int, W], places: Rows) -> None:
         """The same without taking a place that is free."""
         self._write_sets(sets, places)
-        self.hot[:, places], self.cold[places] = hot.T, cold
+        self.ids[places], self.hot[:, places], self.cold[places] = ids, hot.T, cold
         if self.whole:
             for place in places.tolist():
                 self.whole.pop(place, None)
@@ -104,7 +105,7 @@ class Packed(Generic[W]):
 
     def remove(self, places: Rows) -> None:
         """Empty these places. They are given to others only after `reuse`, so that lists still tell them apart."""
-        kernels.clear_places(self._table, self.cold, places)
+        kernels.clear_places(self._table, self.ids, places)
         self._write_sets(np.zeros((len(places), sum(self._widths)), np.uint64), places)
         self.taken[places] = False
         for place in places.tolist():
@@ -140,7 +141,7 @@ class Packed(Generic[W]):
         if self.used + fresh > len(self.cold):
             blocks = -(-max(self.used + fresh, len(self.cold) + len(self.cold) // 8) // BLOCK)
             self.hot, self.cold = grown(self.hot, blocks * BLOCK), grown(self.cold, blocks * BLOCK)
-            self.taken = grown(self.taken, blocks * BLOCK)
+            self.taken, self.ids = grown(self.taken, blocks * BLOCK), grown(self.ids.T, blocks * BLOCK).T.copy()
             self.maps = tuple(grown(bitmap, blocks) for bitmap in self.maps)
         found = np.array([*again, *range(self.used, self.used + fresh)], np.int64)
         self.used += fresh
@@ -151,10 +152,10 @@ class Packed(Generic[W]):
         if self._entered > _FULL * len(self._table):
             self._index_anew(max(len(self._table), 1 << int(len(self) / _FULL).bit_length()))
         else:
-            kernels.set_places(self._table, self.cold, places)
+            kernels.set_places(self._table, self.ids, places)
 
     def _index_anew(self, size: int) -> None:
         self._table = np.zeros(size, np.int32)
         taken = self.taken_places()
         self._entered = len(taken)
-        kernels.set_places(self._table, self.cold, taken)
+        kernels.set_places(self._table, self.ids, taken)
