@@ -1,7 +1,7 @@
 """The matching engine beside engines that one would pick instead. `python -m bench.matching.compare --help`
 
 All count the same points by the same gates, on the same market, and give the same ten; every difference is counted, and a sample
-is judged by the plain rules. One thread each. Read `README.md` beside this file for what was done for each.
+is judged by the plain rules. One thread each. `bench/README.md` says what was done for each.
 """
 
 import argparse
