@@ -14,7 +14,7 @@ from matching.domain.shortlist import LENGTH, Rank, Standing, best_of, judge
 from matching.domain.sides import Need, Offering
 from matching.engine.field import Field
 from matching.engine.market import Market
-from tests.matching.random_sides import RATES, TODAY, UNIT, Sides
+from matching.engine.samples import RATES, TODAY, UNIT, Sides
 
 
 class Lamps:

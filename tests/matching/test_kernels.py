@@ -1,11 +1,14 @@
 """The kernels count what the facets declare, pair by pair."""
 
+import pytest
+
 from matching.domain.circumstances import Circumstances
 from matching.domain.shortlist import judge
+from matching.engine import self_check
 from matching.engine.field import Field
 from matching.engine.market import Market
 from matching.engine.packing import pack_needs, pack_offerings, unpack_need, unpack_offering
-from tests.matching.random_sides import RATES, TODAY, UNIT, Sides
+from matching.engine.samples import RATES, TODAY, UNIT, Sides
 
 
 def field() -> Field:
@@ -17,15 +20,9 @@ def field() -> Field:
 NOW = Circumstances(TODAY, RATES)
 
 
-def test_every_pair_has_the_score_that_the_plain_rules_give_it() -> None:
-    sides = Sides(1)
-    needs, offerings = [sides.need() for _ in range(150)], [sides.offering() for _ in range(600)]
-    lamps = field()
-    lamps.load(offerings, [(need, TODAY) for need in needs])
-    pairs = {(need.id, offering.id): judge(need, offering, NOW) for need in needs for offering in offerings}
-    counted = {(need.id, id_): score for need in needs for id_, score in lamps.scores(need.id).items()}
-    assert counted == {pair: judged and judged.rank.score for pair, judged in pairs.items()}
-    assert sum(judged is not None for judged in pairs.values()) > 10_000
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_every_pair_has_the_score_that_the_plain_rules_give_it(seed: int) -> None:
+    assert self_check.check(seed, needs=100, offerings=300) == 30_000
 
 
 def test_what_people_write_is_seldom_left_to_the_plain_rules() -> None:

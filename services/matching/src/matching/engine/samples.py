@@ -1,7 +1,7 @@
-"""Needs and offerings as nobody would like to meet them: on the edge of every step, with too many digits, tiers and words.
+"""Needs and offerings as nobody would like to meet them, on which the kernels are compared with the plain rules.
 
-Seeded, so that what fails once fails again. Prices are drawn from the needs' budgets, so that ties are as common as they are
-with the round numbers of people.
+They stand on the edge of every step and have too many digits, tiers and words. Seeded, so that what fails once fails again.
+Prices are shares of what needs have to spend, so that ties are as common as they are with the round numbers of people.
 """
 
 import random
