@@ -15,23 +15,18 @@ from matching.domain.circumstances import Circumstances
 from matching.domain.gates import is_expired
 from matching.domain.shortlist import KEPT, LENGTH, Rank, Standing, judge
 from matching.domain.sides import Need, Offering
-from matching.engine import kernels
+from matching.engine import kernels, sides
 from matching.engine.layout import (
     BLOCK,
     KEPT_LIST,
     LEAD_TIME,
-    NEED,
-    NEED_COLUMNS,
-    NEED_MAPS,
     NO_LIST,
-    OFFERING,
-    OFFERING_COLUMNS,
-    OFFERING_MAPS,
     Array,
     N,
     Words,
     grown,
     id_from,
+    ids_from,
     ids_of,
 )
 from matching.engine.lexicon import Lexicon
@@ -110,8 +105,8 @@ class Field:
     def __init__(self, group: str, unit: str, market: Market) -> None:
         self.market = market
         self.lexicon = Lexicon(group, unit, market.currencies)
-        self.offerings: Packed[Offering] = Packed(OFFERING_MAPS, OFFERING_COLUMNS, OFFERING)
-        self.needs: Packed[Need] = Packed(NEED_MAPS, NEED_COLUMNS, NEED)
+        self.offerings: Packed[Offering] = sides.offerings()
+        self.needs: Packed[Need] = sides.needs()
         self.counts = Counts()
         self._kept: Array = np.full(BLOCK, NO_LIST)
         self._marks = np.zeros(BLOCK, np.int64)
@@ -121,7 +116,7 @@ class Field:
         self._remembered = np.zeros(1, np.int64)
         self._doubts = np.zeros((_ROOM, 2), np.int64)
         self._work = np.zeros((kernels.WORK_ROWS, 0), np.uint64)
-        self._visitor = _Asking(Packed(NEED_MAPS, NEED_COLUMNS, NEED), np.zeros(BLOCK, KEPT_LIST))
+        self._visitor = _Asking(sides.needs(), np.zeros(BLOCK, KEPT_LIST))
         self.begin()
 
     # The journal -------------------------------------------------------------------------------------------------------
@@ -214,22 +209,24 @@ class Field:
 
     def changed_lists(self) -> list[ListChange]:
         """The needs whose ten best are others than at `begin`, or changed themselves; new needs in any case."""
-        found = []
-        changed = self._offerings_before.places
-        for n, slot in enumerate(self._before_slot[: int(self._remembered[0])].tolist()):
-            if not self.needs.taken[slot]:
-                continue
-            now, then = self._kept[slot], self._before[n]
-            listed = min(int(now["length"]), LENGTH)
-            rows = now["row"][:listed]
-            renewed = changed.intersection(rows.tolist())
-            same = min(int(then["length"]), LENGTH) == listed and (
-                (rows == then["row"][:listed]).all() and (now["score"][:listed] == then["score"][:listed]).all()
-            )
-            if renewed or not same or slot in self._needs_before.places:
-                ids = frozenset(id_from(self.offerings.ids[row]) for row in renewed)
-                found.append(ListChange(id_from(self.needs.ids[slot]), self._standing(slot).listed, ids))
-        return found
+        n = int(self._remembered[0])
+        if not n:
+            return []
+        slots, changed = self._before_slot[:n], np.zeros(len(self.offerings.cold), np.bool_)
+        new, found = np.zeros(len(self.needs.cold), np.bool_), np.empty(n, np.int64)
+        changed[list(self._offerings_before.places)] = True
+        new[list(self._needs_before.places)] = True
+        number = kernels.lists_that_changed(self._before, self._kept, slots, new, changed, found)
+        return [self._list_change(slot, changed) for slot in slots[found[:number]].tolist() if self.needs.taken[slot]]
+
+    def _list_change(self, slot: int, changed: Array) -> ListChange:
+        kept = self._kept[slot]
+        length = min(int(kept["length"]), LENGTH)
+        rows, scores = kept["row"][:length], kept["score"][:length].tolist()
+        ids = ids_from(self.offerings.ids[rows])
+        listed = [Rank.of(score, id_) for score, id_ in zip(scores, ids, strict=True)]
+        renewed = frozenset(id_ for id_, one in zip(ids, changed[rows].tolist(), strict=True) if one)
+        return ListChange(id_from(self.needs.ids[slot]), listed, renewed)
 
     def standing(self, need_id: str) -> Standing | None:
         """What is kept of a need's best; None where the need is not open in this field."""
@@ -288,8 +285,8 @@ class Field:
 
     def _standing_of(self, kept: Array) -> Standing:
         length = int(kept["length"])
-        ids = [id_from(words) for words in self.offerings.ids[kept["row"][:length]]]
-        ranks = [Rank.of(int(score), id_) for score, id_ in zip(kept["score"][:length], ids, strict=True)]
+        ids = ids_from(self.offerings.ids[kept["row"][:length]])
+        ranks = [Rank.of(score, id_) for score, id_ in zip(kept["score"][:length].tolist(), ids, strict=True)]
         floor = Rank.of(int(kept["floor_score"]), id_from(kept["floor_id"])) if kept["has_floor"] else None
         return Standing(ranks, floor)
 

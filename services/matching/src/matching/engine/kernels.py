@@ -18,7 +18,18 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from matching.engine.layout import BLOCK, CURRENCIES, ID_WORDS, KEPT, LEAD_TIME, OFFERING_MAPS, STANDARDS_ASKED, TIERS, N
+from matching.engine.layout import (
+    BLOCK,
+    CURRENCIES,
+    ID_WORDS,
+    KEPT,
+    LEAD_TIME,
+    NEED_MAPS,
+    OFFERING_MAPS,
+    STANDARDS_ASKED,
+    TIERS,
+    N,
+)
 from matching.engine.points import E
 
 NO_PAIR = -1
@@ -770,26 +781,78 @@ def percolate(
 # Bitmaps, and the places of ids ---------------------------------------------------------------------------------------
 
 
-@compiled
-def write_bits(bitmap, places, sets, first, words):
-    """Set the bits of these places as the words from `first` on say."""
-    names = min(bitmap.shape[0], 64 * words)
+@inlined
+def _write_bits(bitmap, places, sets, first):
     for n in range(places.size):
         block, bit = places[n] >> 6, np.uint64(1) << np.uint64(places[n] & 63)
-        for name in range(names):
+        for name in range(bitmap.shape[0]):
             if _states(sets[n], first, name):
                 bitmap[name, block] |= bit
             else:
                 bitmap[name, block] &= ~bit
 
 
-@compiled
-def read_bits(bitmap, places, sets, first):
-    """The bits of these places, into the words from `first` on."""
+@inlined
+def _read_bits(bitmap, places, sets, first):
     for n in range(places.size):
         for name in range(bitmap.shape[0]):
             if _bit(bitmap[name], places[n]):
                 sets[n, first + (name >> 6)] |= np.uint64(1) << np.uint64(name & 63)
+
+
+@compiled
+def write_offering_bits(maps, places, sets):
+    """Set the bits of offerings at these places as their sets say."""
+    _write_bits(maps[0], places, sets, 0)
+    _write_bits(maps[1], places, sets, _FIRST_SERVED)
+    _write_bits(maps[2], places, sets, _FIRST_REACHED)
+    _write_bits(maps[3], places, sets, _FIRST_STANDARD)
+    _write_bits(maps[4], places, sets, _FIRST_LANGUAGE)
+
+
+@compiled
+def read_offering_bits(maps, places, sets):
+    """The bits of offerings at these places, into their sets."""
+    _read_bits(maps[0], places, sets, 0)
+    _read_bits(maps[1], places, sets, _FIRST_SERVED)
+    _read_bits(maps[2], places, sets, _FIRST_REACHED)
+    _read_bits(maps[3], places, sets, _FIRST_STANDARD)
+    _read_bits(maps[4], places, sets, _FIRST_LANGUAGE)
+
+
+@compiled
+def write_need_bits(maps, places, sets):
+    """The same for needs."""
+    _write_bits(maps[0], places, sets, 0)
+    _write_bits(maps[1], places, sets, NEED_MAPS[0])
+    _write_bits(maps[2], places, sets, NEED_MAPS[0] + NEED_MAPS[1])
+
+
+@compiled
+def read_need_bits(maps, places, sets):
+    """The same for needs."""
+    _read_bits(maps[0], places, sets, 0)
+    _read_bits(maps[1], places, sets, NEED_MAPS[0])
+    _read_bits(maps[2], places, sets, NEED_MAPS[0] + NEED_MAPS[1])
+
+
+@compiled
+def lists_that_changed(before, kept, slots, new, changed, found):
+    """Of the lists at `slots` (kept before the transaction as `before`) those that read differently now: other places or
+    scores among the ten, or an offering there that `changed` itself; and those of `new` needs. Their numbers into `found`;
+    returns how many."""
+    n = 0
+    for i in range(slots.size):
+        now, then = kept[slots[i]], before[i]
+        listed = min(np.int64(now["length"]), LISTED)
+        differs = new[slots[i]] or listed != min(np.int64(then["length"]), LISTED)
+        for place in range(listed):
+            row = now["row"][place]
+            differs |= row != then["row"][place] or now["score"][place] != then["score"][place] or changed[row]
+        if differs:
+            found[n] = i
+            n += 1
+    return n
 
 
 @inlined

@@ -149,6 +149,12 @@ def id_from(words: Words) -> str:
     return words.astype(">u8").tobytes().rstrip(b"\0").decode()
 
 
+def ids_from(words: Words) -> list[str]:
+    """The same for many."""
+    raw = words.astype(">u8").tobytes()
+    return [raw[begin : begin + 8 * ID_WORDS].rstrip(b"\0").decode() for begin in range(0, len(raw), 8 * ID_WORDS)]
+
+
 def grown(array: Array, capacity: int) -> Array:
     """The same array with room for `capacity` in its last dimension; what is new is zero."""
     if array.ndim == 1 and array.dtype.names:

@@ -1,6 +1,6 @@
 """The packed offerings or needs of one field, by place and by id. A place stays the same as long as the id is there."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -8,22 +8,49 @@ import numpy.typing as npt
 
 from matching.domain.sides import Need, Offering
 from matching.engine import kernels
-from matching.engine.layout import BLOCK, ID_WORDS, Array, Words, grown, words_of, zeros
+from matching.engine.layout import (
+    BLOCK,
+    ID_WORDS,
+    NEED,
+    NEED_COLUMNS,
+    NEED_MAPS,
+    OFFERING,
+    OFFERING_COLUMNS,
+    OFFERING_MAPS,
+    Array,
+    Words,
+    grown,
+    words_of,
+    zeros,
+)
 
 Rows = npt.NDArray[np.int64]
 W = TypeVar("W", Need, Offering)
 
+_Bits = Callable[[tuple[Words, ...], Rows, Words], object]
 _FULL = 0.6
+
+
+def offerings() -> "Packed[Offering]":
+    """No offerings yet."""
+    return Packed(OFFERING_MAPS, OFFERING_COLUMNS, OFFERING, kernels.write_offering_bits, kernels.read_offering_bits)
+
+
+def needs() -> "Packed[Need]":
+    """No needs yet."""
+    return Packed(NEED_MAPS, NEED_COLUMNS, NEED, kernels.write_need_bits, kernels.read_need_bits)
 
 
 class Packed(Generic[W]):
     """Bitmaps, hot columns, cold records, and an index by id. `whole` has, by place, what cannot be read back from these.
 
-    `widths`: of how many words of a packed set each bitmap is made.
+    `widths`: of how many words of a packed set each bitmap is made; `write_bits` and `read_bits` are the kernels for these.
     """
 
-    def __init__(self, widths: Sequence[int], columns: int, record: "np.dtype[np.void]") -> None:
-        self._widths = widths
+    def __init__(
+        self, widths: Sequence[int], columns: int, record: "np.dtype[np.void]", write_bits: _Bits, read_bits: _Bits
+    ) -> None:
+        self._words, self._write_bits, self._read_bits = sum(widths), write_bits, read_bits
         self.maps: tuple[Words, ...] = tuple(np.zeros((1, 1), np.uint64) for _ in widths)
         self.hot: Array = np.zeros((columns, BLOCK), np.int64)
         self.cold: Array = zeros(BLOCK, record)
@@ -70,11 +97,8 @@ class Packed(Generic[W]):
 
     def sets(self, places: Rows) -> Words:
         """The words of the sets at these places, as they were packed."""
-        found = np.zeros((len(places), sum(self._widths)), np.uint64)
-        first = 0
-        for bitmap, width in zip(self.maps, self._widths, strict=True):
-            kernels.read_bits(bitmap, places, found, first)
-            first += width
+        found = np.zeros((len(places), self._words), np.uint64)
+        self._read_bits(self.maps, places, found)
         return found
 
     def reserve(self, places: Rows) -> Rows:
@@ -95,7 +119,7 @@ class Packed(Generic[W]):
 
     def write(self, ids: Words, sets: Words, hot: Array, cold: Array, whole: Mapping[int, W], places: Rows) -> None:
         """The same without taking a place that is free."""
-        self._write_sets(sets, places)
+        self._write_bits(self.maps, places, sets)
         self.ids[places], self.hot[:, places], self.cold[places] = ids, hot.T, cold
         if self.whole:
             for place in places.tolist():
@@ -106,7 +130,7 @@ class Packed(Generic[W]):
     def remove(self, places: Rows) -> None:
         """Empty these places. They are given to others only after `reuse`, so that lists still tell them apart."""
         kernels.clear_places(self._table, self.ids, places)
-        self._write_sets(np.zeros((len(places), sum(self._widths)), np.uint64), places)
+        self._write_bits(self.maps, places, np.zeros((len(places), self._words), np.uint64))
         self.taken[places] = False
         for place in places.tolist():
             self.whole.pop(place, None)
@@ -127,12 +151,6 @@ class Packed(Generic[W]):
         if any(wanted > len(bitmap) for wanted, bitmap in zip(names, self.maps, strict=True)):
             pairs = zip(names, self.maps, strict=True)
             self.maps = tuple(grown(bitmap.T, max(wanted, len(bitmap))).T.copy() for wanted, bitmap in pairs)
-
-    def _write_sets(self, sets: Words, places: Rows) -> None:
-        first = 0
-        for bitmap, width in zip(self.maps, self._widths, strict=True):
-            kernels.write_bits(bitmap, places, sets, first, width)
-            first += width
 
     def _new_places(self, n: int) -> Rows:
         again = self._free[len(self._free) - min(n, len(self._free)) :]
