@@ -14,6 +14,7 @@ from common.clock import utc_now
 from common.contracts.catalog import ExchangeRatePublished, OfferingListed
 from common.contracts.needs import NeedPosted
 from common.exact_json import dump, to_json
+from common.vocabulary import technologies
 from matching.domain.blocking import what_blocks
 from matching.domain.changes import WHO, Said
 from matching.domain.circumstances import Circumstances, Rate, Rates, day_at
@@ -28,6 +29,8 @@ from matching.domain.words import formats, say
 from musubi import match_files
 
 NEAR_MISSES = 3
+WORTH_THE_ENGINE = 5_000_000
+"""Pairs of a need and an offering from which on the engine finds the lists."""
 SECONDS_BETWEEN_NEWS = 5
 
 
@@ -82,9 +85,19 @@ class _Offerings:
     def __init__(self, offerings: Iterable[Offering]) -> None:
         self._fields: dict[str, list[Offering]] = defaultdict(list)
         self._found: dict[Step, list[Offering]] = {}
+        self._number = 0
         for offering in offerings:
+            self._number += 1
             for field in fields_of(offering):
                 self._fields[field].append(offering)
+
+    def __len__(self) -> int:
+        return self._number
+
+    def whole_fields(self) -> dict[str, list[Offering]]:
+        """By technology group and unit, "lighting/lamp", whatever the country."""
+        names = {f"{one.group}/{one.unit}" for one in technologies().values() if one.unit}
+        return {name: offerings for name, offerings in self._fields.items() if name in names}
 
     def field(self, name: str) -> Sequence[Offering]:
         return self._fields.get(name, ())
@@ -97,8 +110,16 @@ class _Offerings:
         return self._found[step]
 
 
-def judged_lists(asked: Iterable[tuple[Need, Circumstances]], offerings: _Offerings) -> Iterator[list[Judged]]:
+def judged_lists(asked: Sequence[tuple[Need, Circumstances]], offerings: _Offerings) -> Iterator[list[Judged]]:
     """For each need in turn its exact ten best, the best first; none for a need that is closed or over."""
+    if len(asked) * len(offerings) >= WORTH_THE_ENGINE:
+        from musubi.quick_lists import QuickLists  # its kernels take a moment to load
+
+        return QuickLists(offerings.whole_fields()).of(asked)
+    return _plainly(asked, offerings)
+
+
+def _plainly(asked: Iterable[tuple[Need, Circumstances]], offerings: _Offerings) -> Iterator[list[Judged]]:
     for need, circumstances in asked:
         best: list[Judged] = []
         for step in steps(need) if need.open and not is_expired(need, circumstances) else ():
