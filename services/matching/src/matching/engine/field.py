@@ -93,10 +93,11 @@ class _Journal(Generic[W]):
 
 
 class _Asking(NamedTuple):
-    """Needs and what is kept of each one's best, by the same places."""
+    """Needs and what is kept of each one's best, by the same places; `room`: how many of these."""
 
     needs: Packed[Need]
     kept: Array
+    room: int
 
 
 class Field:
@@ -116,7 +117,7 @@ class Field:
         self._remembered = np.zeros(1, np.int64)
         self._doubts = np.zeros((_ROOM, 2), np.int64)
         self._work = np.zeros((kernels.WORK_ROWS, 0), np.uint64)
-        self._visitor = _Asking(sides.needs(), np.zeros(BLOCK, KEPT_LIST))
+        self._visitor = _Asking(sides.needs(), np.zeros(BLOCK, KEPT_LIST), LENGTH)
         self.begin()
 
     # The journal -------------------------------------------------------------------------------------------------------
@@ -241,7 +242,7 @@ class Field:
 
     def best_packed(self, hot: Array, cold: Array, whole: Need | None = None) -> Array:
         """The same for a packed need, as `layout.KEPT_LIST`; valid until the next call."""
-        needs, kept = self._visitor
+        needs, kept, _ = self._visitor
         needs.hot[:, 0], needs.cold[0] = hot, cold
         if whole is not None or needs.whole:
             needs.whole = {} if whole is None else {0: whole}
@@ -376,7 +377,7 @@ class Field:
 
     @property
     def _own(self) -> _Asking:
-        return _Asking(self.needs, self._kept)
+        return _Asking(self.needs, self._kept, KEPT)
 
     def _judge(self, asking: _Asking, slot: int, place: int) -> None:
         """Let the plain rules judge a pair, and put the offering on the need's list if it belongs there."""
@@ -422,6 +423,7 @@ class Field:
             asking.needs.cold,
             slot,
             asking.kept,
+            asking.room,
             side.maps,
             side.hot[LEAD_TIME],
             side.cold,
@@ -437,7 +439,7 @@ class Field:
     def _search_loosely(self, asking: _Asking, slot: int) -> None:
         """The plain rules judge one offering after the other, the most promising first, until none can belong on the list."""
         self.counts.loose_searches += 1
-        needs, kept = asking
+        needs, kept, _ = asking
         side, most = self.offerings, np.empty(self.offerings.used, np.int64)
         kernels.loose_bounds(needs.hot, needs.cold, slot, side.maps, side.hot[LEAD_TIME], len(most), points().earned, most)
         kept[slot] = NO_LIST

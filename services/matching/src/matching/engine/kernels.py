@@ -344,7 +344,7 @@ def _comes_before(a, b, cold, ids):
 
 
 @inlined
-def _enter(kept, score, row, cold, ids):
+def _enter(kept, score, row, room, cold, ids):
     """Put an offering into a list by score, then by id; the last of a full list makes room. Whether it was full."""
     length = np.int64(kept["length"])
     place = length
@@ -353,24 +353,24 @@ def _enter(kept, score, row, cold, ids):
         if before > score or (before == score and not _comes_before(row, kept["row"][place - 1], cold, ids)):
             break
         place -= 1
-    if place < KEPT:
-        last = min(length, KEPT - 1)
+    if place < room:
+        last = min(length, room - 1)
         for n in range(last, place, -1):
             kept["row"][n] = kept["row"][n - 1]
             kept["score"][n] = kept["score"][n - 1]
         kept["row"][place] = row
         kept["score"][place] = score
         kept["length"] = last + 1
-    return length == KEPT
+    return length == room
 
 
 @inlined
-def _raise_floor(kept, ids):
+def _raise_floor(kept, room, ids):
     """To the last that is kept."""
     kept["has_floor"] = True
-    kept["floor_score"] = kept["score"][KEPT - 1]
+    kept["floor_score"] = kept["score"][room - 1]
     for word in range(ID_WORDS):
-        kept["floor_id"][word] = ids[kept["row"][KEPT - 1], word]
+        kept["floor_id"][word] = ids[kept["row"][room - 1], word]
 
 
 @inlined
@@ -408,8 +408,8 @@ def _is_below_floor(kept, score, row, ids):
 def enter_judged(kept, need_hot, slot, score, row, cold, ids):
     """Put in an offering that the plain rules judged, if it belongs on the list."""
     if not _is_below_floor(kept[slot], np.int64(score), row, ids):
-        if _enter(kept[slot], np.int64(score), np.int32(row), cold, ids):
-            _raise_floor(kept[slot], ids)
+        if _enter(kept[slot], np.int64(score), np.int32(row), KEPT, cold, ids):
+            _raise_floor(kept[slot], KEPT, ids)
         if kept[slot]["has_floor"]:
             need_hot[N.FLOOR, slot] = kept[slot]["floor_score"]
 
@@ -417,7 +417,7 @@ def enter_judged(kept, need_hot, slot, score, row, cold, ids):
 @compiled
 def raise_floor(kept, need_hot, slot, ids):
     """The list is full: only who ranks with its last or better can belong there from now on."""
-    _raise_floor(kept[slot], ids)
+    _raise_floor(kept[slot], KEPT, ids)
     need_hot[N.FLOOR, slot] = kept[slot]["floor_score"]
 
 
@@ -475,6 +475,7 @@ def search(
     need_cold,
     slot,
     kept,
+    room,
     maps,
     lead_times,
     cold,
@@ -490,9 +491,9 @@ def search(
 ):
     """Find the best for the need at `slot` among all offerings: class by class (see `_classes`), the most promising first.
 
-    `kept[slot]` becomes its list. `work`: words, `WORK_ROWS` rows of at least as many as there are blocks. Returns how many
-    pairs were unsure and could belong on the list, place and most in `doubts`; minus that number where they were more than it
-    has room for.
+    `kept[slot]` becomes its list, with room for so many. `work`: words, `WORK_ROWS` rows of at least as many as there are blocks.
+    Returns how many pairs were unsure and could belong on the list, place and most in `doubts`; minus that number where they
+    were more than it has room for.
     """
     need, mine, left = need_cold[slot], kept[slot], need_hot[N.DAYS_LEFT, slot]
     technologies, served, reached, standards, languages = maps
@@ -543,6 +544,7 @@ def search(
                     unsure,
                     need,
                     mine,
+                    room,
                     cold,
                     ids,
                     parts,
@@ -562,6 +564,7 @@ def search(
         unsure,
         need,
         mine,
+        room,
         cold,
         ids,
         parts,
@@ -573,8 +576,8 @@ def search(
         rate_day,
         doubts,
     )
-    if mine["length"] == KEPT:
-        _raise_floor(mine, ids)
+    if mine["length"] == room:
+        _raise_floor(mine, room, ids)
     need_hot[N.FLOOR, slot] = floor
     return unsure if unsure <= doubts.shape[0] else -unsure
 
@@ -587,6 +590,7 @@ def _take_in(
     unsure,
     need,
     kept,
+    room,
     cold,
     ids,
     parts,
@@ -615,9 +619,9 @@ def _take_in(
                 doubts[unsure, 0], doubts[unsure, 1] = place, score - UNSURE
             unsure += 1
         else:
-            _enter(kept, score, np.int32(place), cold, ids)
-            if kept["length"] == KEPT:
-                floor = np.int64(kept["score"][KEPT - 1])
+            _enter(kept, score, np.int32(place), room, cold, ids)
+            if kept["length"] == room:
+                floor = np.int64(kept["score"][room - 1])
     return floor, unsure
 
 
@@ -771,8 +775,8 @@ def percolate(
                     unsure[0] += 1
                 elif not _is_below_floor(mine, score, place, ids):
                     _remember(slot, kept, before, before_slot, marks, mark, remembered)
-                    if _enter(mine, score, np.int32(place), cold, ids):
-                        _raise_floor(mine, ids)
+                    if _enter(mine, score, np.int32(place), KEPT, cold, ids):
+                        _raise_floor(mine, KEPT, ids)
                     if mine["has_floor"]:
                         need_hot[N.FLOOR, slot] = mine["floor_score"]
     return True
