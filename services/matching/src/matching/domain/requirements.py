@@ -14,7 +14,7 @@ def stated_for(requirement: Requirement, offering: Offering) -> tuple[bool, Attr
         if attribute.key != requirement.key:
             continue
         if attribute.unit_key == requirement.unit_key:
-            if _suits(requirement, attribute.value):
+            if suits(requirement, attribute.value):
                 return True, attribute
             if nearest is None or nearest.unit_key != requirement.unit_key:
                 nearest = attribute
@@ -23,7 +23,8 @@ def stated_for(requirement: Requirement, offering: Offering) -> tuple[bool, Attr
     return False, nearest
 
 
-def _suits(requirement: Requirement, value: Stated) -> bool:
+def suits(requirement: Requirement, value: Stated) -> bool:
+    """Whether the value is one that is asked for; their units are not looked at."""
     if requirement.op in (">=", "<="):
         asked = requirement.values[0].number
         if asked is None or value.number is None:
