@@ -5,7 +5,7 @@ agree with it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from matching.domain.circumstances import Circumstances
@@ -35,8 +35,12 @@ class Facet:
 
     name: str
     label: dict[str, str]
-    possible: int
     reasons: tuple[Reason, ...]
     earn: Callable[[Need, Offering, Circumstances], Earned]
     steps: tuple[tuple[int, ...], ...] = ()
     """What decides between the declared points, as numbers; part of the version of the points."""
+    possible: int = field(init=False)
+    """What the best of its reasons earns."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "possible", max(reason.points for reason in self.reasons))

@@ -240,8 +240,8 @@ def _language(need: Need, offering: Offering, _: Circumstances) -> Earned:
 
 # All of them -----------------------------------------------------------------------------------------------------------
 
-TECHNOLOGY = Facet("technology", {"en": "Technology", "ja": "技術"}, 20, (SAME_TECHNOLOGY, SAME_GROUP, OTHER_GROUP), _technology)
-COUNTRY = Facet("country", {"en": "Country", "ja": "国"}, 15, (SERVED, OF_INTEREST, NOT_REACHED), _country)
+TECHNOLOGY = Facet("technology", {"en": "Technology", "ja": "技術"}, (SAME_TECHNOLOGY, SAME_GROUP, OTHER_GROUP), _technology)
+COUNTRY = Facet("country", {"en": "Country", "ja": "国"}, (SERVED, OF_INTEREST, NOT_REACHED), _country)
 
 FACETS = (
     TECHNOLOGY,
@@ -249,7 +249,6 @@ FACETS = (
     Facet(
         "quantity",
         {"en": "Quantity", "ja": "数量"},
-        10,
         (WITHIN_ORDERS, ABOVE_MINIMUM, BELOW_MAXIMUM, NO_LIMITS, TOO_FEW, TOO_MANY),
         _quantity,
     ),
@@ -257,20 +256,18 @@ FACETS = (
     Facet(
         "lead_time",
         {"en": "Lead time", "ja": "納期"},
-        10,
         (IN_TIME, LATE, LEAD_TIME_NOT_STATED),
         _lead_time,
         (*SPARES, (DAYS_LATE_PER_POINT,)),
     ),
-    Facet("specification", {"en": "Specification", "ja": "仕様"}, 12, (NOTHING_ASKED, ALL_MET, SOME_MET), _specification),
+    Facet("specification", {"en": "Specification", "ja": "仕様"}, (NOTHING_ASKED, ALL_MET, SOME_MET), _specification),
     Facet(
         "standards",
         {"en": "Certificates", "ja": "規格・証明"},
-        8,
         (NO_STANDARD_ASKED, ALL_HELD, SOME_HELD, NONE_HELD),
         _standards,
     ),
-    Facet("language", {"en": "Language", "ja": "言語"}, 5, (SHARED, NONE_SHARED, LANGUAGES_NOT_STATED), _language),
+    Facet("language", {"en": "Language", "ja": "言語"}, (SHARED, NONE_SHARED, LANGUAGES_NOT_STATED), _language),
 )
 """In the order in which they are shown and judged: the cheap and decisive ones first."""
 

@@ -209,7 +209,6 @@ def _percent(cost: Decimal, budget: Decimal) -> int:
 PRICE = Facet(
     "price",
     {"en": "Price", "ja": "価格"},
-    20,
     (
         *BELOW_BUDGET.values(),
         *ON_BUDGET.values(),
