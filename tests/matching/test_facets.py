@@ -456,7 +456,7 @@ def test_other_points_are_another_version() -> None:
     first, *rest = FACETS
     reason, *others = first.reasons
     assert version_of(FACETS) == WEIGHTS
-    assert version_of([replace(first, possible=21), *rest]) != WEIGHTS
+    assert version_of([replace(first, steps=((1, 2),)), *rest]) != WEIGHTS
     assert version_of([replace(first, reasons=(reason._replace(points=19), *others)), *rest]) != WEIGHTS
 
 
