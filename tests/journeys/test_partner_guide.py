@@ -41,12 +41,15 @@ async def test_the_commands_of_the_guide_are_accepted(postgres: str, kafka: Brok
         key = chain.http.headers["authorization"].removeprefix("Bearer ")
         (tmp_path / ".musubi").mkdir()
         (tmp_path / ".musubi" / "run.json").write_text(json.dumps({"key": key}))
-        by_command, by_curl = [await typed(commands, tmp_path, chain.origin, key) for commands in COMMANDS]
+        (tmp_path / "examples").symlink_to(ROOT / "examples")
+        by_command, by_curl, matched = [await typed(commands, tmp_path, chain.origin, key) for commands in COMMANDS]
         assert by_command.splitlines() == ["1\ttown-1\taccepted created", "2\tlamps-1\taccepted created"]
         [result] = json.loads(by_curl)["results"]
         assert (result["status"], result["effect"]) == ("accepted", "updated")
         listed = (await chain.http.get("/api/needs/v1/needs")).json()["items"]
         assert [need["title"]["en"] for need in listed] == ["LED street lights"]
+        assert len(matched.splitlines()) == 40
+        assert re.search(r"^  1\. \d+/100  ", matched, re.MULTILINE)
 
 
 async def test_a_refusal_reads_as_the_guide_shows_it(postgres: str, kafka: Broker, tmp_path: Path) -> None:
