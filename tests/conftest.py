@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import asyncpg
+import hypothesis
 import pytest
 from playwright.async_api import Browser, async_playwright
 
@@ -31,6 +32,10 @@ CHROMIUM_FLAGS = [
 ]  # fmt: skip
 HOW_TO_ADD_CHROMIUM = "sudo apt-get install -y chromium fonts-noto-cjk   (or set MUSUBI_CHROMIUM=/path/to/chromium)"
 
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 TO_ADD = ". To add it: "
 

@@ -139,7 +139,7 @@ def test_only_different_needs_of_one_technology_are_looked_at() -> None:
         compromise([asking("a"), asking("a")])
     with pytest.raises(ValueError, match="technologies"):
         compromise([asking("a"), asking("b", technology="lighting.tunnel_led")])
-    assert compromise([]) == Compromise((), (), (), (), (), exact=True)
+    assert compromise([]) == Compromise(Pool((), ()), (), (), (), (), (), exact=True)
 
 
 def test_a_search_that_is_ended_early_says_so_and_still_keeps_its_word() -> None:
@@ -222,7 +222,7 @@ def assert_kept(found: Compromise) -> None:
     """Every pool has a specification that suits its members; no step loses anybody, and each brings those whom it names."""
     for pool in (*found.pools, *(step.pool for step in found.steps)):
         assert_suits(pool)
-    before = {one.need.id for one in (found.pools[0].members if found.pools else found.alone[:0])}
+    before = set(names(found.start.members))
     for step in found.steps:
         after = {one.need.id for one in step.pool.members}
         joining = {one.need.id for one in step.joining}

@@ -10,7 +10,7 @@ from common.service import Service
 from common.settings import Settings
 from common.telemetry import Telemetry
 from common.web import application as web
-from matching import api, feedback_api, feedback_pages, pages, suggestions
+from matching import api, compromise_api, feedback_api, feedback_pages, pages, suggestions
 from matching.giving_feedback import FeedbackCount
 from matching.handlers import DUTIES, HANDLERS, take_locks
 from matching.latency import ProposalLatency
@@ -28,6 +28,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemet
     app = web.application(service)
     feedback = FeedbackCount(service.telemetry.registry)
     app.include_router(api.routes(service))
+    app.include_router(compromise_api.routes(service))
     app.include_router(feedback_api.routes(service, feedback))
     app.include_router(parked_pages.routes(service))
     app.include_router(feedback_pages.routes(service, feedback))

@@ -20,7 +20,8 @@ from common.vocabulary import technologies
 from common.web.addresses import address, each_taken_off, known_form, window
 from common.web.application import Pages
 from common.web.list_parameters import Code, PageNumber
-from matching import feedback_store, page_store, reach_pages, store
+from matching import compromise_pages, compromise_store, feedback_store, page_store, reach_pages, store
+from matching.compromising import may_read
 from matching.domain.blocking import what_blocks
 from matching.domain.changes import WHO, Said
 from matching.domain.circumstances import Circumstances, NoRate, Rate, day_at, rates_between
@@ -53,11 +54,12 @@ class Missed(NamedTuple):
 
 
 def routes(service: Service) -> APIRouter:
-    """`/matching`, `/matching/needs/{id}`, `/matching/needs/{id}/offerings/{id}`, and what `reach_pages` adds."""
+    """`/matching`, `/matching/needs/{id}`, `/matching/needs/{id}/offerings/{id}`, and what `…_pages` add."""
     router = APIRouter(include_in_schema=False)
     pages = Pages(service, Path(__file__).parent / "pages")
     words: dict[str, Any] = {"says": _says, "who_can": WHO, "labels": LABELS, "here": "matching"}
     reach_pages.add(router, service, pages, words)
+    compromise_pages.add(router, service, pages, words)
 
     @router.get("/matching")
     async def proposals(
@@ -74,6 +76,7 @@ def routes(service: Service) -> APIRouter:
             part = window(page, PER_PAGE, counts.listed)
             entries = await page_store.needs(tx, scope, narrowed, skip=part.skip, limit=PER_PAGE)
             blocks = await _blocks(tx, entries)
+            alike = await compromise_store.needs_of_technologies(tx, {one.need.technology for one in entries})
         in_use = {name: value for name, value in narrowed._asdict().items() if value}
         return pages.render(
             request,
@@ -81,6 +84,7 @@ def routes(service: Service) -> APIRouter:
             **words,
             entries=entries,
             blocks=blocks,
+            alike=alike if may_read(reader) else {},
             counts=counts,
             scope=scope,
             narrowed=narrowed,

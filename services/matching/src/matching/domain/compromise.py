@@ -81,6 +81,14 @@ class Divider:
     positions: int
     freed: int
 
+    @property
+    def outside_cities(self) -> int:
+        return cities_of(self.outside)
+
+    @property
+    def outside_units(self) -> Decimal:
+        return quantity_of(self.outside)
+
 
 @dataclass(frozen=True, slots=True)
 class Concession:
@@ -118,10 +126,12 @@ class Step:
 class Compromise:
     """Everything about these needs: pools as asked now, what divides them, and the steps that would bring them together.
 
-    `pools` has the largest pool, then the largest of those left, and so on; `alone` fit with nobody that is left. `outside` are
-    not in the pool even after all steps. `exact` is False where there was too much to search: larger pools may exist.
+    `start` is the pool from which the steps go on: the largest, even where it has one member or none. `pools` of two or more: the
+    largest, the largest of those left, and so on; `alone` fit with nobody that is left. `outside` are not in the pool even after
+    all steps. `exact` is False where there was too much to search: larger pools may exist.
     """
 
+    start: Pool
     pools: tuple[Pool, ...]
     alone: tuple[Asking, ...]
     dividers: tuple[Divider, ...]
@@ -152,9 +162,9 @@ def compromise(asking: Sequence[Asking], *, most_steps: int = 50, limit: int = L
     alone = table.everybody
     for pool in together:
         alone &= ~pool
-    told = tuple(table.pool(pool) for pool in together)
+    told, start = tuple(table.pool(pool) for pool in together), table.pool(pools[0] if pools else 0)
     steps, outside = table.steps(pools[0] if pools else 0, most_steps)
-    return Compromise(told, table.of(alone), dividers, tuple(steps), table.of(outside), exact and sure)
+    return Compromise(start, told, table.of(alone), dividers, tuple(steps), table.of(outside), exact and sure)
 
 
 class _Cost(NamedTuple):

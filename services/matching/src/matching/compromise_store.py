@@ -1,0 +1,50 @@
+"""SQL of what keeps needs apart: the open needs of one technology, and how many there are of each."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import msgspec
+
+from common.contracts.matching import NeedSummary
+from common.exact_json import load
+from common.transaction import Transaction
+from matching.domain.compromise import Asking
+from matching.domain.sides import Need
+
+_need_from = msgspec.json.Decoder(Need).decode
+
+
+class AskingRead(NamedTuple):
+    """An open need with its city, and what is told of it."""
+
+    asking: Asking
+    summary: NeedSummary
+
+
+async def open_needs(tx: Transaction, technology: str, country: str | None, *, limit: int) -> list[AskingRead]:
+    """The open needs of a technology, of one country if that is given; those of the largest quantity first."""
+    rows = await tx.fetch(
+        """select judged, municipality_id, summary from need
+        where open and technology = $1 and ($2::text is null or country = $2)
+        order by (judged ->> 'quantity')::numeric desc, id limit $3""",
+        technology,
+        country,
+        limit,
+    )
+    return [AskingRead(Asking(_need_from(judged), city), load(NeedSummary, summary)) for judged, city, summary in rows]
+
+
+async def needs_by_country(tx: Transaction, technology: str) -> dict[str, int]:
+    """How many open needs of a technology each country has; the most first."""
+    rows = await tx.fetch(
+        "select country, count(*) from need where open and technology = $1 group by 1 order by 2 desc, 1", technology
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def needs_of_technologies(tx: Transaction, technologies: Collection[str]) -> dict[str, int]:
+    """How many open needs there are of each of these technologies."""
+    rows = await tx.fetch(
+        "select technology, count(*) from need where open and technology = any($1::text[]) group by 1", sorted(technologies)
+    )
+    return {row[0]: row[1] for row in rows}
