@@ -262,6 +262,7 @@ def _of_budget(family: str, code: str, facts: Facts, language: str) -> list[Figu
             return facts.against_budget(code)
         case "above_budget":
             assert budget < price <= 2 * budget
+            # Below one percent both languages say "less than 1".
             return facts.against_budget(code, max(Decimal(1), percent))
         case "far_above_budget":
             assert price > 2 * budget
@@ -303,6 +304,7 @@ def _prices() -> Iterable[Case]:
         for way, prices in ways.items():
             yield Case("price", outcome + way, _budget(unit), prices)
     yield Case("price", "below_budget_converted", _budget(29_250, "JPY"), ways["_converted"])
+    yield Case("price", "above_budget", _budget("179.5"), ways[""])
     for way in ("", "_average"):
         yield Case("price", f"no_budget{way}", {"budget": None}, ways[way])
         baht, rupiah = ({"prices": {**ways[way]["prices"], "currency": currency}} for currency in ("THB", "IDR"))

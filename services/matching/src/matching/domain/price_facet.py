@@ -177,7 +177,7 @@ def _against_budget(
         reason = FAR_ABOVE_BUDGET[saying]
         return Earned(reason.points, reason, values)
     if cost > budget:
-        return Earned(price_points(cost, budget), ABOVE_BUDGET[saying], {**values, "percent": max(1, _percent(cost, budget))})
+        return Earned(price_points(cost, budget), ABOVE_BUDGET[saying], {**values, "percent": _percent(cost, budget)})
     percent = _percent(cost, budget)
     if percent == 0:
         return Earned(WITHIN_BUDGET, ON_BUDGET[saying], values)

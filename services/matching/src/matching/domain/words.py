@@ -166,6 +166,13 @@ def _rate(language: str, rate: Rate) -> str:
     return f"{one}＝{many}、{day}、出典：{rate.source}" if language == "ja" else f"{one} = {many} on {day}, {rate.source}"
 
 
+def _percent(language: str, whole: int) -> str:
+    """Whole percent, rounded down; 0 is something that is less than one."""
+    if whole:
+        return f"{whole}%"
+    return "1%未満" if language == "ja" else "less than 1%"
+
+
 def _once(say_it: Callable[..., str]) -> Callable[..., str]:
     """The same figures come again and again within a list, and CLDR's patterns are slow."""
     return lru_cache(maxsize=8192)(say_it)
@@ -177,7 +184,7 @@ _KINDS: dict[str, Callable[..., str]] = {
     "money": _once(lambda language, value, currency: formats(language).money(value, currency)),
     "quantity": _once(lambda language, value, unit: formats(language).quantity(value, unit)),
     "one": _once(lambda language, unit: formats(language).unit(1, unit)),
-    "percent": lambda _, value: f"{value}%",
+    "percent": _percent,
     "days": _once(lambda language, value: formats(language).days(value)),
     "day": _once(lambda language, value: formats(language).day(value, short=True)),
     "technology": lambda language, value: formats(language).technology(value),
