@@ -85,6 +85,10 @@ BAD_ITEMS: dict[str, tuple[Any, str, str, str, str]] = {
         need(requirements=[{"attribute": "a", "op": "in", "value": 3}]),
         "/data/requirements/0/value", "requirement_list", "Send a list", "リストを",
     ),
+    "a list of nothing": (
+        need(requirements=[{"attribute": "a", "op": "in", "value": []}]),
+        "/data/requirements/0/value", "requirement_empty_list", "List what is acceptable", "認めるものを挙げる",
+    ),
     "more than a word": (
         need(requirements=[{"attribute": "a", "op": ">=", "value": "many"}]),
         "/data/requirements/0/value", "requirement_not_a_number", "Send a number", "数を送る",
