@@ -11,7 +11,7 @@ from common.messaging import cursors
 from common.messaging.cursors import Ownership
 from common.messaging.gate import Move
 from common.messaging.message import Partition
-from common.messaging.publisher import partition_of
+from common.messaging.placement import partition_of
 from common.postgres import Database
 from common.service import Service
 from common.telemetry import Telemetry

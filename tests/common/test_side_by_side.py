@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from common.contracts.catalog import ExchangeRatePublished
 from common.errors import TryAgain
 from common.messaging.consumer import Arrived
-from common.messaging.publisher import partition_of
+from common.messaging.placement import partition_of
 from common.messaging.stay import SIDE_BY_SIDE, Stay
 from common.messaging.subscription import Subscription
 from common.service import Service

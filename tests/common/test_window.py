@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from common.contracts.catalog import ExchangeRatePublished
 from common.messaging.control import Progress, Resend
 from common.messaging.message import Event, Partition, parse
-from common.messaging.publisher import partition_of
+from common.messaging.placement import partition_of
 from common.messaging.window import LIMIT, SILENT_SECONDS, Window
 from tests.brokers import Broker
 from tests.common.hop import NOTIFICATIONS, RATES, Source, looking_at, notification, rate, running_hop, until

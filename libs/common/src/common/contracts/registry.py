@@ -13,17 +13,33 @@ class Topic(NamedTuple):
     """`state`: compacted, only the newest version of a key matters. `facts`: kept 7 days, every event counts. The control
     topics are of the other two kinds: `last-word`, compacted, one word for each key; `call`, kept one day.
 
-    `readers` are the services whose handlers take its events; each is a consumer group of that name."""
+    `readers` are the consumer groups whose handlers take its events: a service's name, or that name, a hyphen and more.
+
+    `placed_by` says what the partition of an event follows from: its whole `key`, or only what stands before the first slash
+    of it (`first-part`), so that all keys of a group lie in one partition, in one order. Of those first parts, the ones listed in
+    `first_parts` are dealt out to the partitions in the order of the list; any other goes where its hash says. The list may only
+    grow at its end."""
 
     name: str
     kind: Literal["state", "facts", "last-word", "call"]
     producer: str
     readers: tuple[str, ...] = ()
     partitions: int = 4
+    placed_by: Literal["key", "first-part"] = "key"
+    first_parts: tuple[str, ...] = ()
 
     def is_produced_by(self, service: str) -> bool:
         """Whether this service announces its events."""
         return self.producer in (service, ANY_SERVICE)
+
+    def is_read_by(self, service: str) -> bool:
+        """Whether one of this service's groups takes its events."""
+        return any(service_of(group) == service for group in self.readers)
+
+
+def service_of(group: str) -> str:
+    """The service that a consumer group belongs to: `matching` of `matching` and of `matching-groups`."""
+    return group.partition("-")[0]
 
 
 TOPICS = {

@@ -7,27 +7,21 @@ every call has a deadline; past it the producer is thrown away *with its sender 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from functools import lru_cache
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from common.contracts.registry import TOPICS, Topic
 from common.kafka_login import NOBODY, KafkaLogin
 from common.messaging import dead_letters
 from common.messaging.broker import missing_topics
 from common.messaging.message import Event, Partition, to_headers
+from common.messaging.placement import placed
 from common.messaging.sending import Written
 
 BATCH_BYTES = 512 * 1024
-
-
-@lru_cache(maxsize=100_000)
-def partition_of(key: str, partitions: int) -> int:
-    """Java's default partitioner; cached, because aiokafka's murmur2 is pure Python."""
-    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
 
 
 class PlaceUnknown(Exception):
@@ -45,10 +39,14 @@ class NoTopic(Exception):
 class Publisher:
     """Publishes lists of events in order; a failed call may have sent some, so the caller sends all of them again."""
 
-    def __init__(self, bootstrap: str, login: KafkaLogin = NOBODY, *, deadline: float = 8.0) -> None:
+    def __init__(
+        self, bootstrap: str, login: KafkaLogin = NOBODY, *, deadline: float = 8.0, topics: Mapping[str, Topic] = TOPICS
+    ) -> None:
+        """`deadline` is in seconds, for one call. `topics` says how each of them is placed."""
         self._bootstrap = bootstrap
         self._login = login
         self._deadline = deadline
+        self._topics = topics
         self._producer: AIOKafkaProducer | None = None
 
     async def publish(self, events: Sequence[Event]) -> dict[Partition, list[Written]]:
@@ -62,7 +60,10 @@ class Publisher:
         """The partition that each event will go to; raises as above."""
         async with self._producing() as producer:
             counts = await _partitions(producer, events)
-        return [Partition(event.topic, partition_of(event.key, counts[event.topic])) for event in events]
+        return [self._place(event, counts) for event in events]
+
+    def _place(self, event: Event, counts: Mapping[str, int]) -> Partition:
+        return Partition(event.topic, placed(self._topics.get(event.topic), event.key, counts[event.topic]))
 
     @contextlib.asynccontextmanager
     async def _producing(self) -> AsyncIterator[AIOKafkaProducer]:
@@ -91,10 +92,10 @@ class Publisher:
 
     async def _send(self, producer: AIOKafkaProducer, events: Sequence[Event]) -> dict[Partition, list[Written]]:
         counts = await _partitions(producer, events)
-        growing: dict[tuple[str, int], BatchBuilder] = {}
-        closed: list[tuple[tuple[str, int], BatchBuilder]] = []
+        growing: dict[Partition, BatchBuilder] = {}
+        closed: list[tuple[Partition, BatchBuilder]] = []
         for event in events:
-            where = (event.topic, partition_of(event.key, counts[event.topic]))
+            where = self._place(event, counts)
             builder = growing.get(where)
             if builder is None:
                 builder = growing[where] = producer.create_batch()
@@ -111,7 +112,7 @@ class Publisher:
         for (where, builder), answer in zip(batches, await asyncio.gather(*sent), strict=True):
             if answer.offset < 0:
                 raise PlaceUnknown(where)
-            written.setdefault(Partition(*where), []).append(Written(answer.offset, answer.offset + builder.record_count()))
+            written.setdefault(where, []).append(Written(answer.offset, answer.offset + builder.record_count()))
         return written
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import asyncpg
 
+from common.contracts.registry import TOPICS, Topic
 from common.messaging import outbox, sending_store
 from common.messaging.broker import Broker
 from common.messaging.control import Progress, Resend
@@ -41,14 +42,24 @@ _TOPIC_MISSING_SECONDS = 1.0
 class Relay:
     """The relay of one service in one process."""
 
-    def __init__(self, dsn: str, schema: str, broker: Broker, told: Telemetry, *, window: Window | None = None) -> None:
-        """`window` is for a broker that throws unread records away. It has to be told by `heard`, or it waits once it is full."""
+    def __init__(
+        self,
+        dsn: str,
+        schema: str,
+        broker: Broker,
+        told: Telemetry,
+        *,
+        window: Window | None = None,
+        topics: Mapping[str, Topic] = TOPICS,
+    ) -> None:
+        """`window` is for a broker that throws unread records away. It has to be told by `heard`, or it waits once it is full.
+        `topics` says where in its topic an event belongs."""
         self._dsn = dsn
         self._schema = schema
         self._broker = broker
         self._told = told
         self._window = window
-        self._sender = Sender(broker, told, window)
+        self._sender = Sender(broker, told, window, topics=topics)
         self._sending = Sending()
         self._fresh: dict[int, Sequence[Event]] = {}
         self._begun: tuple[int, int] | None = None  # a batch, and how many of its events are sent, where the window was full

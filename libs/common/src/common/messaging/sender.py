@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from opentelemetry.trace import Span, SpanKind
 
 from common import telemetry
+from common.contracts.registry import TOPICS, Topic
 from common.messaging.broker import Broker
 from common.messaging.message import Event, Partition
 from common.messaging.publisher import NoTopic, Publisher
@@ -27,8 +28,10 @@ Places = Mapping[Partition, Sequence[Written]]
 class Sender:
     """The way of one relay's events to the broker."""
 
-    def __init__(self, broker: Broker, told: Telemetry, window: Window | None = None) -> None:
-        self._publisher = Publisher(broker.bootstrap, broker.login)
+    def __init__(
+        self, broker: Broker, told: Telemetry, window: Window | None = None, *, topics: Mapping[str, Topic] = TOPICS
+    ) -> None:
+        self._publisher = Publisher(broker.bootstrap, broker.login, topics=topics)
         self._told = told
         self._window = window
         self.missing: frozenset[str] = frozenset()
