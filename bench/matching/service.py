@@ -25,12 +25,14 @@ from common.messaging.consumer import Arrived
 from common.messaging.message import Event
 from common.postgres import Database
 from common.transaction import Transaction
-from matching import store
+from matching import page_store, store
 from matching.domain.circumstances import Circumstances
-from matching.domain.places import steps
+from matching.domain.places import wide_field
 from matching.domain.shortlist import judge
 from matching.domain.sides import Need
-from matching.handlers import HANDLERS, take_locks
+from matching.handlers import handlers, take_locks
+from matching.memory import Memory
+from matching.page_store import Scope
 from musubi import embedded_postgres
 
 SIZE = 10_000
@@ -44,12 +46,15 @@ def arrived(fact: Fact) -> Arrived[Fact]:
     return Arrived(envelope, fact)
 
 
+_MEMORY = Memory()
+
+
 async def handle(database: Database, facts: Sequence[Fact]) -> Sequence[Event]:
     """One transaction, as the consumer makes it; returns what was announced."""
     async with database.transaction() as tx:
         events = [arrived(fact) for fact in facts]
-        await take_locks(events, tx)
-        for kind, handler in HANDLERS.items():
+        await take_locks(events, tx, _MEMORY)
+        for kind, handler in handlers(_MEMORY).items():
             mine = [one for one in events if type(one.data) is kind]
             if mine:
                 await handler(mine, tx)
@@ -111,7 +116,7 @@ async def one_pair(tx: Transaction, needs: Sequence[NeedPosted], today: Circumst
     for fact in needs:
         need = Need.of(fact)
         begun = time.perf_counter()
-        candidates = await store.offerings_in(tx, steps(need)[-1].field)
+        candidates = await page_store.offerings_in(tx, Scope(), wide_field(need))
         read = time.perf_counter()
         passed += sum(judge(need, offering, today) is not None for offering in candidates)
         judging += time.perf_counter() - read

@@ -1,5 +1,6 @@
 """Matching's handlers on a real database, as the consumer runs them: locks first, one transaction a batch."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -30,7 +31,9 @@ from matching.app import create_app
 from matching.domain.circumstances import Circumstances, Rate, day_at
 from matching.domain.shortlist import LENGTH, Rank, judge
 from matching.domain.sides import Need, Offering
-from matching.handlers import DUTIES, HANDLERS, take_locks
+from matching.engine import self_check
+from matching.handlers import duties, handlers, take_locks
+from matching.memory import Memory
 from matching.page_store import Scope
 from tests.facts import event_of
 from tests.partner import NOBODY_LISTENS
@@ -64,6 +67,7 @@ class Matching:
 
     database: Database
     clock: Clock
+    memory: Memory = field(default_factory=Memory)
     needs: dict[str, NeedPosted] = field(default_factory=dict)
     offerings: dict[str, OfferingListed] = field(default_factory=dict)
     rates: dict[str, ExchangeRatePublished] = field(default_factory=dict)
@@ -73,7 +77,7 @@ class Matching:
         for fact in facts:
             known = {NeedPosted: self.needs, OfferingListed: self.offerings, ExchangeRatePublished: self.rates}[type(fact)]
             known[fact.subject] = fact  # pyright: ignore[reportArgumentType]
-        return await handle(self.database, facts)
+        return await handle(self.database, self.memory, facts)
 
     async def take_for_lists(self, *facts: Fact) -> list[ShortlistChanged]:
         """The same; returns the lists announced, read by their contract."""
@@ -81,7 +85,7 @@ class Matching:
 
     async def run_duties(self) -> int:
         """Do everything that is due; returns how many duties there were."""
-        runner = DutyRunner(self.database, DUTIES, Telemetry("matching", log_level="ERROR"))
+        runner = DutyRunner(self.database, duties(self.memory), Telemetry("matching", log_level="ERROR"))
         done = 0
         while await runner.step():
             done += 1
@@ -117,12 +121,12 @@ class Matching:
         return found
 
 
-async def handle(database: Database, facts: Sequence[Fact]) -> list[Event]:
+async def handle(database: Database, memory: Memory, facts: Sequence[Fact]) -> list[Event]:
     """One batch in one transaction."""
     async with database.transaction() as tx:
         arrived = [Arrived(event_of(fact), fact) for fact in facts]
-        await take_locks(arrived, tx)
-        for kind, handler in HANDLERS.items():
+        await take_locks(arrived, tx, memory)
+        for kind, handler in handlers(memory).items():
             mine = [one for one in arrived if type(one.data) is kind]
             if mine:
                 await handler(mine, tx)
@@ -134,6 +138,7 @@ async def matching_on(dsn: str, clock: Clock) -> AsyncIterator[Matching]:
     """Matching with its tables on this database."""
     folders = {"messaging": files("common") / "migrations" / "messaging", "matching": files("matching") / "migrations"}
     await migrate.apply(dsn, "matching", folders)
+    await asyncio.to_thread(self_check.check)  # as at the start of a process
     database = Database(dsn, "matching", clock=clock)
     await database.open()
     try:

@@ -6,7 +6,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from common.contracts.values import Fact
 from common.messaging.consumer import Arrived
 from common.telemetry import Telemetry, traceparent
-from matching.handlers import HANDLERS, take_locks
+from matching.handlers import handlers, take_locks
 from tests.facts import event_of
 from tests.matching.pairs import need_fact, offering_fact
 from tests.matching.running import Matching
@@ -19,8 +19,8 @@ async def handled_in_a_span(matching: Matching, telemetry: Telemetry, fact: Fact
     async with matching.database.transaction() as tx:
         tx.handled_in({event.id: span})
         arrived = [Arrived(event, fact)]
-        await take_locks(arrived, tx)
-        await HANDLERS[type(fact)](arrived, tx)
+        await take_locks(arrived, tx, matching.memory)
+        await handlers(matching.memory)[type(fact)](arrived, tx)
         announced = [one.trace for one in tx.emitted]
     span.end()
     return announced[0] if announced else b""

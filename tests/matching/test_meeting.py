@@ -3,6 +3,7 @@
 import asyncio
 
 from common.postgres import Database
+from matching.memory import Memory
 from tests.matching.pairs import NEED_ID, OFFERING_ID, need_fact, offering_fact
 from tests.matching.running import Clock, Matching, handle
 
@@ -10,14 +11,14 @@ TIMES = 250
 
 
 async def test_two_transactions_that_run_together_always_meet(matching: Matching, postgres: str) -> None:
-    second = Database(postgres, "matching", clock=Clock())
+    second, others = Database(postgres, "matching", clock=Clock()), Memory()
     await second.open()
     try:
         for number in range(TIMES):
             # Each pair has a lot of its own, so that no earlier one fits.
             need = need_fact(id=f"{NEED_ID[:-4]}{number:04}", requirements=_only(number))
             offering = offering_fact(id=f"{OFFERING_ID[:-4]}{number:04}", attributes=_states(number))
-            await asyncio.gather(handle(matching.database, [need]), handle(second, [offering]))
+            await asyncio.gather(handle(matching.database, matching.memory, [need]), handle(second, others, [offering]))
     finally:
         await second.close()
     async with matching.database.reading() as tx:
@@ -34,7 +35,7 @@ def _states(number: int) -> list[dict[str, object]]:
 
 
 async def test_batches_of_many_groups_in_opposite_order_do_not_lock_each_other_out(matching: Matching, postgres: str) -> None:
-    second = Database(postgres, "matching", clock=Clock())
+    second, others = Database(postgres, "matching", clock=Clock()), Memory()
     await second.open()
     pumps = {"technology": "water.pumps", "unit": "unit", "requirements": []}
     try:
@@ -44,7 +45,9 @@ async def test_batches_of_many_groups_in_opposite_order_do_not_lock_each_other_o
             other_pump = need_fact(id=f"{NEED_ID[:-4]}{number + 5000:04}", **pumps)
             other_lamp = offering_fact(id=f"{OFFERING_ID[:-4]}{number + 5000:04}")
             # A deadlock would raise here.
-            await asyncio.gather(handle(matching.database, [lamp, pump]), handle(second, [other_pump, other_lamp]))
+            await asyncio.gather(
+                handle(matching.database, matching.memory, [lamp, pump]), handle(second, others, [other_pump, other_lamp])
+            )
     finally:
         await second.close()
     async with matching.database.reading() as tx:

@@ -134,10 +134,14 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commits at the end with what was emitted, and wakes the relay; rolls back if anything raises."""
         async with self.connection() as connection:
-            async with connection.transaction():
-                tx = Transaction(connection, self.clock(), source=self._source)
-                yield tx
-                batch = await outbox.append(tx, self._topics)
+            tx = Transaction(connection, self.clock(), source=self._source)
+            try:
+                async with connection.transaction():
+                    yield tx
+                    batch = await outbox.append(tx, self._topics)
+                tx.end(committed=True)
+            finally:
+                tx.end(committed=False)
             if batch is not None and self._announce is not None:
                 self._announce(batch)
 

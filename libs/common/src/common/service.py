@@ -6,7 +6,7 @@ process.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
@@ -47,6 +47,8 @@ _EMBEDDED_SESSION_SECONDS = 3
 """The embedded broker lets who comes back wait for nearly a session; other members, which need a longer one, it has not."""
 
 _REPORT_PAUSE = 0.2
+_HANDLE_EVENTS = frozenset({"parked events", "duties"})
+"""Background work in which handlers run."""
 
 
 class CannotStart(Exception):
@@ -90,6 +92,8 @@ class Service:
         self.consumer: Consumer | None = None
         self._subscription: Subscription | None = None
         self._loops: dict[str, Loop] = {}
+        self._preparations: list[Callable[[], object]] = []
+        self._prepared = asyncio.Event()
         self._health.needs_topics(CONTROL_TOPICS)
         self._control = self._know(TOPICS)
         self.in_background("database check", self._health.look_at_database, every=2, after_commits=False)
@@ -167,6 +171,11 @@ class Service:
         if duties:
             self.in_background("duties", DutyRunner(self.database, duties, self.telemetry).step, every=1)
 
+    def prepare(self, step: Callable[[], object]) -> None:
+        """Have this done in a thread at the start. Events and duties wait for it, and so does readiness; pages do not. If it
+        raises, the process ends."""
+        self._preparations.append(step)
+
     def watch(self, age: Age) -> None:
         """Tell how old the oldest thing of some kind is that waits in this service, as a metric."""
         self._freshness.watch(age)
@@ -192,13 +201,17 @@ class Service:
         says what makes them."""
         consumer = True if self._subscription is None else self._subscription.assigned
         missing = ", ".join(sorted(self._health.missing_topics))
-        return {
-            "database": self._health.database,
-            "migrations": self._migrated,
-            "broker": self._health.broker,
-            "topics": not missing,
-            "consumer": consumer,
-        } | ({"missing_topics": f"{missing} (`musubi topics apply` creates them)"} if missing else {})
+        return (
+            {
+                "database": self._health.database,
+                "migrations": self._migrated,
+                "broker": self._health.broker,
+                "topics": not missing,
+                "consumer": consumer,
+            }
+            | ({"prepared": self._prepared.is_set()} if self._preparations else {})
+            | ({"missing_topics": f"{missing} (`musubi topics apply` creates them)"} if missing else {})
+        )
 
     @asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
@@ -211,11 +224,30 @@ class Service:
                 messaging.append(asyncio.create_task(self._relay.run(), name="relay"))
                 messaging.append(asyncio.create_task(self._control.run(), name="control"))
                 if self._subscription is not None:
-                    messaging.append(asyncio.create_task(self._subscription.run(), name="subscription"))
-                background += [asyncio.create_task(loop.run(), name=loop.name) for loop in self._loops.values()]
+                    messaging.append(asyncio.create_task(self._once_prepared(self._subscription.run), name="subscription"))
+                background.append(asyncio.create_task(self._prepare(), name="preparation"))
+                background += [asyncio.create_task(self._run(loop), name=loop.name) for loop in self._loops.values()]
                 yield
             finally:
                 await self._stop(background, messaging)
+
+    async def _prepare(self) -> None:
+        try:
+            for step in self._preparations:
+                await asyncio.to_thread(step)
+        except Exception as error:  # noqa: BLE001  nothing could be handled right without it
+            self._watchdog.give_up(f"not prepared: {error!r}"[:256])
+        else:
+            self._prepared.set()
+
+    async def _once_prepared(self, run: Callable[[], Awaitable[None]]) -> None:
+        await self._prepared.wait()
+        await run()
+
+    async def _run(self, loop: Loop) -> None:
+        if loop.name in _HANDLE_EVENTS:
+            await self._prepared.wait()
+        await loop.run()
 
     async def _open_database(self) -> None:
         """Wait for PostgreSQL and for the tables; raises `CannotStart` when the patience ends."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 import uuid_utils
@@ -14,6 +14,22 @@ from common.contracts.values import Fact
 from common.exact_json import dump
 from common.messaging.message import Event, check_sendable, event_of
 from common.telemetry import current_traceparent, span_context, traceparent
+
+
+class Companion(Protocol):
+    """Something in memory that has to stand as the database does: it is told what became of what it did in a transaction."""
+
+    def kept(self) -> None:
+        """The savepoint that it worked in is over, and what was done in it stands unless the whole is rolled back."""
+        ...
+
+    def undone(self) -> None:
+        """The savepoint that it worked in was rolled back."""
+        ...
+
+    def ended(self, *, committed: bool) -> None:
+        """The transaction is over. Where a commit failed, nobody knows whether PostgreSQL has it: that counts as not committed."""
+        ...
 
 
 class Transaction:
@@ -30,6 +46,7 @@ class Transaction:
         self.correlation_id = ""
         self.replaying = False
         self.emitted: list[Event] = []
+        self.companions: list[Companion] = []
         self._source = source
         self._time = rfc3339(now)
         self._read_only = read_only
@@ -64,7 +81,16 @@ class Transaction:
                 yield
         except BaseException:
             del self.emitted[before:]
+            for companion in self.companions:
+                companion.undone()
             raise
+        for companion in self.companions:
+            companion.kept()
+
+    def end(self, *, committed: bool) -> None:
+        """For the database: tell the companions, each once."""
+        while self.companions:
+            self.companions.pop().ended(committed=committed)
 
     def emit(self, fact: Fact, *, cause: Event | None = None) -> None:
         """Announce a fact. It leaves after the commit, or never; raises `Rejected` for what could not be sent."""

@@ -1,5 +1,6 @@
 """Puts matching together: settings in, a web application out."""
 
+from functools import partial
 from importlib.resources import files
 
 from fastapi import FastAPI
@@ -11,9 +12,11 @@ from common.settings import Settings
 from common.telemetry import Telemetry
 from common.web import application as web
 from matching import api, compromise_api, feedback_api, feedback_pages, pages, suggestions
+from matching.engine import self_check
 from matching.giving_feedback import FeedbackCount
-from matching.handlers import DUTIES, HANDLERS, take_locks
+from matching.handlers import duties, handlers, take_locks
 from matching.latency import ProposalLatency
+from matching.memory import Memory
 
 EVENTS_AT_ONCE = 200
 """In one transaction. Each may take some 10 ms, and others wait for its technology groups meanwhile."""
@@ -23,8 +26,11 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemet
     """Matching as an ASGI application; nothing is opened before its lifespan begins."""
     service = Service("matching", settings, clock=clock, telemetry=telemetry, migrations=files("matching") / "migrations")
     latency = ProposalLatency(service.telemetry.registry, service.clock)
-    service.on_events(HANDLERS, at_once=EVENTS_AT_ONCE, before=take_locks, note=latency.note)
-    service.on_duties(DUTIES)
+    service.prepare(self_check.check)
+    memory = Memory()
+    before = partial(take_locks, memory=memory)
+    service.on_events(handlers(memory), at_once=EVENTS_AT_ONCE, before=before, note=latency.note)
+    service.on_duties(duties(memory))
     app = web.application(service)
     feedback = FeedbackCount(service.telemetry.registry)
     app.include_router(api.routes(service))

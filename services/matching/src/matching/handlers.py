@@ -4,34 +4,33 @@ A need and an offering that arrive together, even at two processes, meet: `take_
 whoever comes second reads what the first has committed.
 """
 
-import asyncio
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from common import due
 from common.contracts.catalog import ExchangeRatePublished, OfferingListed
 from common.contracts.needs import NeedPosted
-from common.due import Duty
+from common.due import Duty, DutyHandler
 from common.exact_json import dump, to_json
-from common.messaging.consumer import Arrived
+from common.messaging.consumer import Arrived, Handler
 from common.messaging.message import Event
 from common.transaction import Transaction
 from common.vocabulary import technologies
-from matching import announcing, listing, store
+from matching import announcing, listing, memory_store, store
 from matching.domain.circumstances import Circumstances, Rate, day_at, next_day_begins
 from matching.domain.explanation import need_summary
 from matching.domain.gates import is_expired
 from matching.domain.sides import Need, Offering
 from matching.domain.words import shortened
+from matching.engine.field import ListChange
+from matching.memory import Memory
 
-OFFERINGS_AT_ONCE = 10
-"""Each may concern hundreds of needs; in between, others get their turn."""
 JUDGE_AGAIN = "judge_again"
 SOURCE_LENGTH = 200
 
 
-async def take_locks(arrived: Sequence[Arrived[Any]], tx: Transaction) -> None:
+async def take_locks(arrived: Sequence[Arrived[Any]], tx: Transaction, memory: Memory) -> None:
     """Have the technology groups that these events touch to ourselves, under old and new versions, before anything is read."""
     needs = [one.data for one in arrived if isinstance(one.data, NeedPosted)]
     offerings = [one.data for one in arrived if isinstance(one.data, OfferingListed)]
@@ -40,21 +39,17 @@ async def take_locks(arrived: Sequence[Arrived[Any]], tx: Transaction) -> None:
     groups |= {known[code].group for offering in offerings for code in offering.technologies}
     if any(isinstance(one.data, ExchangeRatePublished) for one in arrived):
         groups |= {technology.group for technology in known.values()}
-    if needs:
-        groups |= await store.groups_of_needs(tx, [need.id for need in needs])
-    if offerings:
-        groups |= await store.groups_of_offerings(tx, [offering.id for offering in offerings])
-    await store.lock_groups(tx, groups)
+    homes = await memory_store.homes(tx, "need", [need.id for need in needs]) if needs else {}
+    homes |= await memory_store.homes(tx, "offering", [offering.id for offering in offerings]) if offerings else {}
+    await memory.hold(tx, groups.union(*homes.values()))
 
 
-async def propose_for_needs(arrived: Sequence[Arrived[NeedPosted]], tx: Transaction) -> None:
+async def propose_for_needs(arrived: Sequence[Arrived[NeedPosted]], tx: Transaction, memory: Memory) -> None:
     """Search the list of each new or changed need; it is announced at once, also when it is empty. Closed needs have none."""
     newest = {one.data.id: one for one in arrived}
     rows = {need_id: _need_row(one, tx) for need_id, one in newest.items()}
     await store.save_needs(tx, list(rows.values()))
-    rates = await store.rates(tx)
-    judged_for = [(row.need, Circumstances(row.today, rates)) for row in rows.values()]
-    await listing.put(tx, await listing.search(tx, judged_for))
+    await listing.take_in(tx, memory.held(tx), needs=[(row.need, row.today) for row in rows.values()])
     await _see_to_the_next_day(tx, rows, newest)
     await announcing.announce_changes(tx, {need_id: one.event for need_id, one in newest.items()})
 
@@ -78,20 +73,24 @@ async def _see_to_the_next_day(tx: Transaction, rows: dict[str, store.NeedRow], 
         await due.cancel(tx, need_id, JUDGE_AGAIN)
 
 
-async def propose_for_offerings(arrived: Sequence[Arrived[OfferingListed]], tx: Transaction) -> None:
+async def propose_for_offerings(arrived: Sequence[Arrived[OfferingListed]], tx: Transaction, memory: Memory) -> None:
     """Bring the list of every need that a new, changed or withdrawn offering touches up to date; announce those that changed."""
     newest = {one.data.id: one for one in arrived}
-    rates = await store.rates(tx)
-    causes: dict[str, Event | None] = {}
-    for some in _portions(newest.values(), OFFERINGS_AT_ONCE):
-        rows = [_offering_row(one, tx) for one in some]
-        before = await store.offerings(tx, [row.offering.id for row in rows])
-        await store.save_offerings(tx, rows)
-        changed = [row.offering for row in rows if not row.says_the_same_as(before.get(row.offering.id))]
-        touched = await listing.take_in(tx, changed, rates)
-        causes |= {need_id: newest[offering_id].event for need_id, offering_id in touched.items()}
-        await asyncio.sleep(0)
-    await announcing.announce_changes(tx, causes)
+    rows = [_offering_row(one, tx) for one in newest.values()]
+    before = await store.offerings(tx, newest)
+    await store.save_offerings(tx, rows)
+    changed = [row.offering for row in rows if not row.says_the_same_as(before.get(row.offering.id))]
+    if changed:
+        lists = await listing.take_in(tx, memory.held(tx), offerings=changed)
+        last = newest[changed[-1].id].event
+        causes = {one.need_id: _cause(one, newest) or last for one in lists}
+        await announcing.announce_changes(tx, causes)
+
+
+def _cause(one: ListChange, newest: Mapping[str, Arrived[OfferingListed]]) -> Event | None:
+    """The last event that brought one of these offerings onto the list; None where some only fell or left."""
+    events = [arrived.event for id_, arrived in newest.items() if id_ in one.renewed]
+    return events[-1] if events else None
 
 
 def _offering_row(one: Arrived[OfferingListed], tx: Transaction) -> store.OfferingRow:
@@ -100,7 +99,7 @@ def _offering_row(one: Arrived[OfferingListed], tx: Transaction) -> store.Offeri
     return store.OfferingRow(Offering.of(fact), names, company, tx.trace_of(one.event))
 
 
-async def take_exchange_rates(arrived: Sequence[Arrived[ExchangeRatePublished]], tx: Transaction) -> None:
+async def take_exchange_rates(arrived: Sequence[Arrived[ExchangeRatePublished]], tx: Transaction, memory: Memory) -> None:
     """Keep the newest rates, and have every list judged again that may compare prices through them, one after the other."""
     newest = {
         one.data.currency: Rate(one.data.currency, one.data.per_usd, one.data.as_of, shortened(one.data.source, SOURCE_LENGTH))
@@ -112,23 +111,20 @@ async def take_exchange_rates(arrived: Sequence[Arrived[ExchangeRatePublished]],
         await due.schedule_all(tx, need_ids, JUDGE_AGAIN, [tx.now] * len(need_ids))
 
 
-async def judge_again(duty: Duty, tx: Transaction) -> None:
+async def judge_again(duty: Duty, tx: Transaction, memory: Memory) -> None:
     """A day has passed at the need's municipality, or exchange rates changed: search its list anew."""
-    groups = await store.groups_of_needs(tx, [duty.key])
-    await store.lock_groups(tx, groups)
-    if await store.groups_of_needs(tx, [duty.key]) != groups:
-        return  # it changed its field while we waited: its list was searched with that, and the next day planned
-    for one in await listing.search_anew(tx, [duty.key], await store.rates(tx)):
-        await listing.put(tx, [one.found])
-        if one.open:
-            await due.schedule(tx, duty.key, JUDGE_AGAIN, next_day_begins(tx.now, one.timezone))
-        await announcing.announce_changes(tx, {duty.key: None})
-
-
-def _portions(items: Iterable[Arrived[OfferingListed]], size: int) -> Iterator[list[Arrived[OfferingListed]]]:
-    rest = iter(items)
-    while portion := list(islice(rest, size)):
-        yield portion
+    homes = await memory_store.homes(tx, "need", [duty.key])
+    hold = await memory.hold(tx, homes.get(duty.key, ()))
+    if await memory_store.homes(tx, "need", [duty.key]) != homes:
+        return  # it changed its group while we waited: its list was searched with that, and the next day planned
+    one = (await store.needs_to_judge(tx, [duty.key]))[duty.key]
+    today = day_at(tx.now, one.timezone)
+    still_open = one.need.open and not is_expired(one.need, Circumstances(today, {}))
+    await store.set_as_of(tx, tx.now, {duty.key: (today, still_open)})
+    await listing.take_in(tx, hold, needs=[(one.need, today)])
+    if still_open:
+        await due.schedule(tx, duty.key, JUDGE_AGAIN, next_day_begins(tx.now, one.timezone))
+    await announcing.announce_changes(tx, {duty.key: None})
 
 
 HANDLERS: dict[Any, Any] = {
@@ -136,4 +132,14 @@ HANDLERS: dict[Any, Any] = {
     OfferingListed: propose_for_offerings,
     ExchangeRatePublished: take_exchange_rates,
 }
-DUTIES = {JUDGE_AGAIN: judge_again}
+"""What takes which events; each handler takes the process's memory, too."""
+
+
+def handlers(memory: Memory) -> dict[Any, Handler]:
+    """What the consumer calls."""
+    return {kind: partial(handler, memory=memory) for kind, handler in HANDLERS.items()}
+
+
+def duties(memory: Memory) -> dict[str, DutyHandler]:
+    """What is done when its time has come."""
+    return {JUDGE_AGAIN: partial(judge_again, memory=memory)}

@@ -43,20 +43,6 @@ async def lock_groups(tx: Transaction, groups: Iterable[str]) -> None:
     )
 
 
-async def groups_of_needs(tx: Transaction, need_ids: Collection[str]) -> set[str]:
-    """The groups under which these needs are known so far."""
-    rows = await tx.fetch(
-        "select distinct technology_group from need join unnest($1::text[]) as asked(id) using (id)", list(need_ids)
-    )
-    return {row[0] for row in rows}
-
-
-async def groups_of_offerings(tx: Transaction, offering_ids: Collection[str]) -> set[str]:
-    """The groups under which these offerings are known so far."""
-    rows = await tx.fetch("select groups from offering join unnest($1::text[]) as asked(id) using (id)", list(offering_ids))
-    return {group for row in rows for group in row[0]}
-
-
 # Needs -----------------------------------------------------------------------------------------------------------------
 
 
@@ -112,20 +98,23 @@ async def set_as_of(tx: Transaction, as_of: datetime, days: Mapping[str, tuple[d
     )
 
 
-class NeedToSearch(NamedTuple):
-    """A need whose list has to be searched, and the time zone of its deadline."""
+class NeedToJudge(NamedTuple):
+    """A need as the rules look at it, the day for which it was judged last, and the time zone of its deadline."""
 
     need: Need
+    today: date
     timezone: str
 
 
-async def needs_to_search(tx: Transaction, need_ids: Collection[str]) -> list[NeedToSearch]:
+async def needs_to_judge(tx: Transaction, need_ids: Collection[str]) -> dict[str, NeedToJudge]:
+    """These needs by id."""
     rows = await tx.fetch(
-        """select judged, summary #>> '{municipality,timezone}' from need join unnest($1::text[]) as asked(id) using (id)
-        order by id""",
+        """select judged, today, summary #>> '{municipality,timezone}' from need
+        join unnest($1::text[]) as asked(id) using (id)""",
         list(need_ids),
     )
-    return [NeedToSearch(_need_from(judged), timezone) for judged, timezone in rows]
+    found = [NeedToJudge(_need_from(judged), today, timezone) for judged, today, timezone in rows]
+    return {one.need.id: one for one in found}
 
 
 async def needs_comparing(tx: Transaction, currencies: Collection[str]) -> list[str]:
@@ -192,14 +181,6 @@ async def save_offerings(tx: Transaction, rows: Sequence[OfferingRow]) -> None:
         [row.company for row in rows],
         [row.trace for row in rows],
     )
-
-
-async def offerings_in(tx: Transaction, field: str, without: Sequence[str] = ()) -> list[Offering]:
-    """The listed offerings of a field (see `domain.places`) that are not in any of the others."""
-    rows = await tx.fetch(
-        "select judged from offering where fields @> array[$1::text] and not fields && $2::text[]", field, list(without)
-    )
-    return [_offering_from(row[0]) for row in rows]
 
 
 class Label(NamedTuple):

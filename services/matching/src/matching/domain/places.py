@@ -1,27 +1,13 @@
-"""Where a need and an offering can meet, and the most that an offering can earn there.
+"""Where a need's offerings are found, and the most that they can earn there.
 
-The points of technology and country follow from the place alone. So PostgreSQL can leave out every need whose list is out
-of reach, with the facets' own points.
+The points of technology and country follow from the place alone. So whole fields can be left out once the list is beyond their
+reach, with the facets' own points.
 """
 
-from collections.abc import Iterator
-from datetime import date
-from decimal import Decimal
 from typing import NamedTuple
 
-from common import vocabulary
-from matching.domain.circumstances import Circumstances
 from matching.domain.facets import COUNTRY, OF_INTEREST, POSSIBLE, SAME_GROUP, TECHNOLOGY
 from matching.domain.sides import Need, Offering
-
-
-class Place(NamedTuple):
-    """Needs of one technology, unit and country; `most` is the score that the offering cannot exceed there."""
-
-    technology: str
-    unit: str
-    country: str
-    most: int
 
 
 def wide_field(need: Need) -> str:
@@ -59,39 +45,3 @@ def fields_of(offering: Offering) -> list[str]:
         found += [f"{technology}/{country}/served" for country in sorted(offering.serves)]
         found += [f"{technology}/{country}/of interest" for country in sorted(offering.interested_in - offering.serves)]
     return found
-
-
-def places(offering: Offering) -> Iterator[Place]:
-    """Every place in which the offering may be proposed; none once it is withdrawn."""
-    if not offering.listed:
-        return
-    countries = {country: _lost_by_country(offering, country) for country in sorted(offering.reach)}
-    for technology in _technologies(offering):
-        spare = POSSIBLE - _lost_by_technology(offering, technology)
-        for country, lost in countries.items():
-            yield Place(technology, offering.unit, country, spare - lost)
-
-
-def _technologies(offering: Offering) -> list[str]:
-    """Those of its groups that are counted in its unit."""
-    groups = offering.groups
-    return [one.code for one in vocabulary.technologies().values() if one.unit == offering.unit and one.group in groups]
-
-
-_ANY_DAY = Circumstances(date.min, {})
-
-
-def _probe(offering: Offering, technology: str, country: str) -> Need:
-    """A need of which nothing but its place matters."""
-    return Need(
-        "", technology, offering.unit, country, Decimal(1), None, "", date.max, (), requirements=(), standards=(), open=True
-    )
-
-
-def _lost_by_technology(offering: Offering, technology: str) -> int:
-    return TECHNOLOGY.possible - TECHNOLOGY.earn(_probe(offering, technology, ""), offering, _ANY_DAY).points
-
-
-def _lost_by_country(offering: Offering, country: str) -> int:
-    technology = offering.technologies[0]
-    return COUNTRY.possible - COUNTRY.earn(_probe(offering, technology, country), offering, _ANY_DAY).points

@@ -4,7 +4,7 @@ Some more are kept in line behind the ten, so that one that falls or leaves seld
 """
 
 from bisect import insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from matching.domain.circumstances import Circumstances
@@ -43,11 +43,6 @@ class Standing(NamedTuple):
     def listed(self) -> list[Rank]:
         """The shortlist itself."""
         return self.ranks[:LENGTH]
-
-    @property
-    def entry_score(self) -> int:
-        """What an offering needs at least to be kept."""
-        return self.floor.score if self.floor else 0
 
 
 class Judged(NamedTuple):
@@ -103,26 +98,3 @@ def best_of(
 def score_to_beat(best: Sequence[Judged]) -> int:
     """The score of the last place; 0 while there is room."""
     return best[-1].rank.score if len(best) == KEPT else 0
-
-
-def standing_of(best: Sequence[Judged]) -> Standing:
-    """What a search over everything found, to be kept."""
-    return Standing([one.rank for one in best], best[-1].rank if len(best) == KEPT else None)
-
-
-def after_changes(before: Standing, changed: Mapping[str, Rank | None]) -> Standing | None:
-    """What has to be kept after some offerings changed, exactly; None where only a search can tell the ten best.
-
-    `changed` has every offering that changed, with its new place, or None where it may not be proposed (or surely ranks
-    below the floor). Whatever is not kept ranks below the floor; so nothing outside can belong among the ten as long as ten
-    stand at the floor or above.
-    """
-    floor = before.floor
-    stay = [rank for rank in before.ranks if rank.offering_id not in changed]
-    come = [rank for rank in changed.values() if rank is not None and (floor is None or rank <= floor)]
-    after = sorted(stay + come)
-    if floor is not None and len(after) < LENGTH:
-        return None
-    if len(after) > KEPT:
-        return Standing(after[:KEPT], after[KEPT - 1])
-    return Standing(after, floor)

@@ -1,0 +1,269 @@
+"""What this process knows of the technology groups: the engine's fields, as PostgreSQL has them.
+
+PostgreSQL is the record; what is here is a copy at a version. Whoever has a group's lock looks at the group's version first, and
+reads what others changed since. What a transaction does here is undone where it is rolled back; where not even that is sure, the
+group is forgotten and read anew when it is wanted.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import date
+from typing import TypeVar
+
+from common.transaction import Transaction
+from matching import memory_store, store
+from matching.domain.circumstances import Rates
+from matching.domain.shortlist import Rank
+from matching.domain.sides import Need, Offering
+from matching.engine.field import Field, ListChange
+from matching.engine.market import Market
+from matching.memory_store import Member
+
+T = TypeVar("T")
+
+READ_AT_ONCE = 1000
+OFFERINGS_AT_ONCE, NEEDS_AT_ONCE = 20, 20
+"""So many are worked on before others on the event loop get their turn."""
+
+
+class Group:
+    """A technology group in memory, as it was at `version`. To be touched only by whoever has it in a `Hold`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.turn = asyncio.Lock()
+        self.version = 0
+        self._fields: dict[str, Field] = {}
+        self._market = Market()
+
+    def forget(self) -> None:
+        """Nothing is known here any more."""
+        self.version = 0
+        self._fields = {}
+
+    def keep(self) -> None:
+        """What was changed stays."""
+        for field in self._fields.values():
+            field.keep()
+
+    def undo(self) -> None:
+        """Have everything as it was when it was last kept."""
+        for field in self._fields.values():
+            field.undo()
+
+    def judge_by(self, rates: Rates) -> None:
+        """These are the exchange rates now."""
+        if rates != self._market.rates:
+            self._market.set(rates)
+
+    async def catch_up(self, tx: Transaction, version: int) -> None:
+        """Read what others changed up to this version."""
+        if self.version == version:
+            return
+        async for offerings in memory_store.offerings_since(tx, self.name, self.version, READ_AT_ONCE):
+            gone = [one.id for one in offerings if one.offering is None]
+            await self.change_offerings([one.offering for one in offerings if one.offering is not None], gone)
+        async for needs in memory_store.needs_since(tx, self.name, self.version, READ_AT_ONCE):
+            gone = [one.id for one in needs if one.need is None]
+            await self.change_needs([(one.need, one.today) for one in needs if one.need is not None], gone)
+        self.keep()
+        self.version = version
+
+    async def change_offerings(self, offerings: Sequence[Offering], gone: Sequence[str] = ()) -> None:
+        """These are new or changed (each once), those are not in the group any more."""
+        listed = [one for one in offerings if one.listed]
+        leaving = [*gone, *(one.id for one in offerings if not one.listed)]
+        for unit, field in self._all_of({one.unit for one in listed}):
+            here = [one for one in listed if one.unit == unit]
+            elsewhere = [one.id for one in listed if one.unit != unit]
+            for some in _portions(here, OFFERINGS_AT_ONCE):
+                field.change_offerings(some)
+                await asyncio.sleep(0)
+            if leaving or elsewhere:
+                field.change_offerings((), [*leaving, *elsewhere])
+
+    async def change_needs(self, needs: Sequence[tuple[Need, date]], gone: Sequence[str] = ()) -> None:
+        """The same for needs, each with the day for which it is judged; one that is not open then has no list."""
+        for unit, field in self._all_of({need.unit for need, _ in needs}):
+            here = [one for one in needs if one[0].unit == unit]
+            elsewhere = [need.id for need, _ in needs if need.unit != unit]
+            for some in _portions(here, NEEDS_AT_ONCE):
+                field.change_needs(some)
+                await asyncio.sleep(0)
+            if gone or elsewhere:
+                field.change_needs((), [*gone, *elsewhere])
+
+    def changed_lists(self) -> list[ListChange]:
+        """The lists that read differently than when they were last kept, and those of needs that changed."""
+        return [change for field in self._fields.values() for change in field.changed_lists()]
+
+    def listed(self, need_id: str) -> list[Rank] | None:
+        """The list of a need; None where it is not open here."""
+        found = (field.standing(need_id) for field in self._fields.values())
+        return next((standing.listed for standing in found if standing is not None), None)
+
+    def _all_of(self, units: Iterable[str]) -> list[tuple[str, Field]]:
+        """The field of each unit that was ever used here, these included."""
+        for unit in sorted(units):
+            if unit not in self._fields:
+                self._fields[unit] = Field(self.name, unit, self._market)
+        return list(self._fields.items())
+
+
+class Hold:
+    """The groups that one transaction has to itself, and what it has done to them: a companion of the transaction."""
+
+    def __init__(self, memory: "Memory", tx: Transaction) -> None:
+        self._memory = memory
+        self._tx = tx
+        self._groups: dict[str, Group] = {}
+        self._began: dict[str, int] = {}
+        """At which version each group was before the transaction changed it."""
+        self._changed: set[str] = set()
+        self._settled: set[str] = set()
+        self._uncertain: set[str] = set()
+        self._told: dict[str, list[Rank]] = {}
+
+    async def have(self, groups: Iterable[str]) -> None:
+        """Wait for these groups, in one order for everybody, and know them as they are now."""
+        wanted = sorted(groups)
+        for name in wanted:
+            if name not in self._groups:
+                group = self._memory.group(name)
+                await group.turn.acquire()
+                self._groups[name] = group
+        await store.lock_groups(self._tx, wanted)
+        versions, rates = await memory_store.versions(self._tx, wanted), await store.rates(self._tx)
+        for name, version in versions.items():
+            self._groups[name].judge_by(rates)
+            if name in self._settled and self._groups[name].version != version:
+                self._uncertain.add(name)  # what it reads now, nobody has committed yet
+            try:
+                await self._groups[name].catch_up(self._tx, version)
+            except BaseException:
+                self._groups[name].forget()
+                raise
+
+    async def take_in(
+        self,
+        rates: Rates,
+        *,
+        needs: Sequence[tuple[Need, date]] = (),
+        offerings: Sequence[Offering] = (),
+    ) -> list[ListChange]:
+        """These needs (each with the day for which it is judged) and offerings are new or changed, each once; returns the lists
+        that read differently for it. Their groups, old and new, have to be held."""
+        need_homes = await memory_store.homes(self._tx, "need", [need.id for need, _ in needs])
+        homes = await memory_store.homes(self._tx, "offering", [one.id for one in offerings])
+        members: list[Member] = []
+        lists: list[ListChange] = []
+        for name, group in self._groups.items():
+            mine = [one for one in needs if one[0].group == name]
+            left = [need.id for need, _ in needs if need.group != name and name in need_homes.get(need.id, ())]
+            here = [one for one in offerings if name in one.groups]
+            gone = [one.id for one in offerings if name not in one.groups and name in homes.get(one.id, ())]
+            members += [Member(name, "need", need.id, True) for need, _ in mine]
+            members += [Member(name, "need", id_, False) for id_ in left]
+            members += [Member(name, "offering", one.id, True) for one in here]
+            members += [Member(name, "offering", id_, False) for id_ in gone]
+            if mine or left or here or gone:
+                self._begin(group)
+                group.judge_by(rates)
+                await group.change_offerings(here, gone)
+                await group.change_needs(mine, left)
+                lists += self._news(group, {need.id for need, _ in mine} | {one.id for one in here})
+                group.version += 1
+        await memory_store.save(self._tx, members, {name: self._groups[name].version for name in {one.group for one in members}})
+        return lists
+
+    async def search_anew(self, needs: Sequence[tuple[Need, date]]) -> list[ListChange]:
+        """Search the lists of these needs by the rates of the last `take_in`, though nothing of them changed."""
+        found: dict[str, ListChange] = {}
+        for name, group in self._groups.items():
+            mine = [one for one in needs if one[0].group == name]
+            if mine:
+                self._begin(group)
+                await group.change_needs(mine)
+                found |= {one.need_id: one for one in group.changed_lists()}
+        return [found[need.id] for need, _ in needs if need.id in found]
+
+    def _news(self, group: Group, changed: Collection[str]) -> list[ListChange]:
+        """The group's changed lists without those told before in this transaction, unless they hold what `changed` just now."""
+        news = []
+        for one in group.changed_lists():
+            if self._told.get(one.need_id) != one.listed or one.need_id in changed or not one.renewed.isdisjoint(changed):
+                self._told[one.need_id] = one.listed
+                news.append(one)
+        return news
+
+    def _begin(self, group: Group) -> None:
+        self._began.setdefault(group.name, group.version)
+        self._changed.add(group.name)
+
+    def kept(self) -> None:
+        """See `Companion`."""
+        self._settled |= self._changed
+        self._changed.clear()
+
+    def undone(self) -> None:
+        """See `Companion`. Only as a whole can what a transaction did to a group be undone; so if some of it stands, the group
+        is read anew."""
+        for name in self._changed:
+            if name in self._settled:
+                self._groups[name].forget()
+            else:
+                self._go_back(name)
+        self._changed.clear()
+        self._told.clear()
+
+    def ended(self, *, committed: bool) -> None:
+        """See `Companion`. Lets the groups go."""
+        for name in self._changed | self._settled:
+            if committed:
+                self._groups[name].keep()
+            elif name in self._uncertain:
+                self._groups[name].forget()
+            else:
+                self._go_back(name)
+        for group in self._groups.values():
+            group.turn.release()
+        self._memory.let_go(self._tx)
+
+    def _go_back(self, name: str) -> None:
+        group = self._groups[name]
+        if group.version != 0 or self._began[name] == 0:
+            group.undo()
+            group.version = self._began.pop(name)
+
+
+class Memory:
+    """The technology groups as one process knows them, each read when it is first wanted."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, Group] = {}
+        self._holds: dict[Transaction, Hold] = {}
+
+    def group(self, name: str) -> Group:
+        """A group; nothing may be known of it yet."""
+        return self._groups.setdefault(name, Group(name))
+
+    async def hold(self, tx: Transaction, groups: Collection[str]) -> Hold:
+        """Have these groups to ourselves until the end of the transaction, besides those that it has already."""
+        hold = self._holds.get(tx)
+        if hold is None:
+            hold = self._holds[tx] = Hold(self, tx)
+            tx.companions.append(hold)
+        await hold.have(groups)
+        return hold
+
+    def held(self, tx: Transaction) -> Hold:
+        """What a transaction holds."""
+        return self._holds[tx]
+
+    def let_go(self, tx: Transaction) -> None:
+        """The transaction is over."""
+        del self._holds[tx]
+
+
+def _portions(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[begin : begin + size] for begin in range(0, len(items), size))
