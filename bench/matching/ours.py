@@ -282,8 +282,8 @@ class OursWithNeeds(Ours):
             begun = time.perf_counter_ns()
             for field, one in packed[at]:
                 self.all.fields[field].change_packed(one)
-            nanoseconds[at] = time.perf_counter_ns() - begun
             changed = [one.need_id for field, _ in packed[at] for one in self.all.fields[field].changed_lists()]
+            nanoseconds[at] = time.perf_counter_ns() - begun
             needs.append(sorted({self._number[one] for one in changed}))
             for field, _ in packed[at]:
                 self.all.fields[field].keep()

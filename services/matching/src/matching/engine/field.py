@@ -7,7 +7,7 @@ What a transaction changes here can be undone: `begin` opens a journal, `keep` c
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from matching.domain.sides import Need, Offering
 from matching.engine import kernels, sides
 from matching.engine.layout import (
     BLOCK,
+    ID_WORDS,
     KEPT_LIST,
     LEAD_TIME,
     NO_LIST,
@@ -39,12 +40,25 @@ _ROOM = 4096
 """Pairs and lists that a kernel can tell of at once; where there are more it is called again."""
 
 
-class ListChange(NamedTuple):
-    """A need whose list reads differently: its ten best now, and which of them changed themselves."""
+class ListChange:
+    """A need whose list reads differently."""
 
-    need_id: str
-    listed: list[Rank]
-    renewed: frozenset[str]
+    __slots__ = ("_names", "_renewed", "_scores", "need_id")
+
+    def __init__(self, need_id: str, names: Array, scores: Array, renewed: Array) -> None:
+        self.need_id = need_id
+        self._names, self._scores, self._renewed = names, scores, renewed
+
+    @property
+    def listed(self) -> list[Rank]:
+        """Its ten best now."""
+        pairs = zip(self._scores.tolist(), self._names.tolist(), strict=True)
+        return [Rank(-score, name.decode()) for score, name in pairs if score >= 0]
+
+    @property
+    def renewed(self) -> frozenset[str]:
+        """Which of them changed themselves."""
+        return frozenset(name.decode() for name in self._names[self._renewed].tolist())
 
 
 @dataclass(slots=True)
@@ -54,42 +68,6 @@ class Counts:
     judged_plainly: int = 0
     searches: int = 0
     loose_searches: int = 0
-
-
-W = TypeVar("W", Need, Offering)
-
-
-class _Journal(Generic[W]):
-    """What the places of one side held before the transaction, each place once."""
-
-    def __init__(self, side: Packed[W]) -> None:
-        self._side = side
-        self._known: set[int] = set()
-        self._parts: list[tuple[Words, Words, Array, Array, dict[int, W], Rows]] = []
-        self._taken: dict[int, bool] = {}
-        self._used, self._free = side.used, side.free
-        self.removed: list[int] = []
-
-    @property
-    def places(self) -> set[int]:
-        """Every place that was changed."""
-        return self._known
-
-    def remember(self, places: Rows) -> None:
-        """Before these places are written."""
-        new = np.array([one for one in places.tolist() if one not in self._known], np.int64)
-        if len(new):
-            self._known.update(new.tolist())
-            side = self._side
-            whole = {n: side.whole[one] for n, one in enumerate(new.tolist()) if one in side.whole}
-            self._parts.append((side.ids[new], side.sets(new), side.hot[:, new].T, side.cold[new], whole, new))
-            self._taken |= dict(zip(new.tolist(), side.taken[new].tolist(), strict=True))
-
-    def undo(self) -> None:
-        """Write everything back."""
-        for part in self._parts:
-            self._side.write(*part)
-        self._side.go_back_to(self._used, self._free, self._taken)
 
 
 class _Asking(NamedTuple):
@@ -113,7 +91,7 @@ class Field:
         self._marks = np.zeros(BLOCK, np.int64)
         self._mark = 0
         self._before: Array = np.zeros(_ROOM, KEPT_LIST)
-        self._before_slot = np.zeros(_ROOM, np.int64)
+        self._before_slot, self._short = np.zeros(_ROOM, np.int64), np.zeros(_ROOM, np.int64)
         self._remembered = np.zeros(1, np.int64)
         self._doubts = np.zeros((_ROOM, 2), np.int64)
         self._work = np.zeros((kernels.WORK_ROWS, 0), np.uint64)
@@ -124,28 +102,31 @@ class Field:
 
     def begin(self) -> None:
         """From here on everything can be undone, and is told by `changed_lists`."""
-        self._mark += 1
-        self._remembered[0] = 0
-        self._offerings_before = _Journal(self.offerings)
-        self._needs_before = _Journal(self.needs)
-        self._slots_before = len(self.lexicon.slots.known)
+        self.offerings.begin()
+        self.needs.begin()
+        self._begin()
 
     def keep(self) -> None:
         """What changed since `begin` stays; begin anew."""
-        self.offerings.reuse(self._offerings_before.removed)
-        self.needs.reuse(self._needs_before.removed)
-        self.begin()
+        self.offerings.keep()
+        self.needs.keep()
+        self._begin()
 
     def undo(self) -> None:
         """Have everything as it was at `begin`, and begin anew."""
         n = int(self._remembered[0])
         slots = self._before_slot[:n]
         self._kept[slots] = self._before[:n]
-        self._offerings_before.undo()
-        self._needs_before.undo()
+        self.offerings.undo()
+        self.needs.undo()
         self.needs.hot[N.FLOOR, slots] = np.where(self._kept["has_floor"][slots], self._kept["floor_score"][slots], 0)
         self._look_in_new_slots(self._slots_before)
         self.begin()
+
+    def _begin(self) -> None:
+        self._mark += 1
+        self._remembered[0] = 0
+        self._slots_before = len(self.lexicon.slots.known)
 
     # Changes -----------------------------------------------------------------------------------------------------------
 
@@ -158,21 +139,9 @@ class Field:
 
     def change_packed(self, packed: PackedOfferings, gone: Sequence[str] = ()) -> None:
         """The same for offerings that are packed already."""
-        side, journal = self.offerings, self._offerings_before
-        new, places, left = len(packed.cold), side.places(packed.ids), self._present(side, gone)
-        known = np.flatnonzero(places >= 0)
-        old_sets = np.zeros((new + len(left), packed.sets.shape[1]), np.uint64)
-        old_sets[known], old_sets[new:] = side.sets(places[known]), side.sets(left)
-        places = side.reserve(places)
-        journal.remember(np.concatenate([places, left]))
         self.have_names()
-        side.put(*packed, places)
-        side.remove(left)
-        journal.removed.extend(left.tolist())
-        changed = np.concatenate([places, left])
-        new_sets, new_hot = np.zeros_like(old_sets), np.zeros((len(changed), packed.hot.shape[1]), np.int64)
-        new_sets[:new], new_hot[:new] = packed.sets, packed.hot
-        self._percolate(changed, old_sets, new_sets, new_hot)
+        places, old_sets = self.offerings.change(*packed, ids_of(gone))
+        self._percolate(places, old_sets, packed.sets, packed.hot)
 
     def change_needs(self, needs: Sequence[tuple[Need, date]], gone: Sequence[str] = ()) -> None:
         """These needs are new, changed, or judged for another day (each with its day); those ids are gone. Each id once.
@@ -185,17 +154,15 @@ class Field:
 
     def change_packed_needs(self, packed: PackedNeeds, gone: Sequence[str] = ()) -> None:
         """The same for needs that are packed already."""
-        side, journal = self.needs, self._needs_before
-        left, places = self._present(side, gone), side.reserve(side.places(packed.ids))
-        self._grow_lists()
-        journal.remember(np.concatenate([places, left]))
-        self._remember_lists(np.concatenate([places, left]))
         self.have_names()
-        side.put(*packed, places)
-        side.remove(left)
-        self._kept[left] = NO_LIST
-        journal.removed.extend(left.tolist())
-        for slot in places.tolist():
+        places, _ = self.needs.change(*packed, ids_of(gone))
+        self._grow_lists()
+        self._remember_lists(places)
+        came = len(packed.ids)
+        for slot in places[came:].tolist():
+            if slot >= 0:
+                self._kept[slot] = NO_LIST
+        for slot in places[:came].tolist():
             self._search(self._own, slot)
 
     def load(self, offerings: Sequence[Offering], needs: Sequence[tuple[Need, date]]) -> None:
@@ -213,21 +180,27 @@ class Field:
         n = int(self._remembered[0])
         if not n:
             return []
-        slots, changed = self._before_slot[:n], np.zeros(len(self.offerings.cold), np.bool_)
-        new, found = np.zeros(len(self.needs.cold), np.bool_), np.empty(n, np.int64)
-        changed[list(self._offerings_before.places)] = True
-        new[list(self._needs_before.places)] = True
-        number = kernels.lists_that_changed(self._before, self._kept, slots, new, changed, found)
-        return [self._list_change(slot, changed) for slot in slots[found[:number]].tolist() if self.needs.taken[slot]]
-
-    def _list_change(self, slot: int, changed: Array) -> ListChange:
-        kept = self._kept[slot]
-        length = min(int(kept["length"]), LENGTH)
-        rows, scores = kept["row"][:length], kept["score"][:length].tolist()
-        ids = ids_from(self.offerings.ids[rows])
-        listed = [Rank.of(score, id_) for score, id_ in zip(scores, ids, strict=True)]
-        renewed = frozenset(id_ for id_, one in zip(ids, changed[rows].tolist(), strict=True) if one)
-        return ListChange(id_from(self.needs.ids[slot]), listed, renewed)
+        ids, scores = np.zeros((n, LENGTH + 1, ID_WORDS), np.uint64), np.empty((n, LENGTH), np.int16)
+        renewed, offerings, needs = np.zeros((n, LENGTH), np.bool_), self.offerings, self.needs
+        number = kernels.lists_that_changed(
+            self._before,
+            self._kept,
+            self._before_slot[:n],
+            needs.taken,
+            needs.marks,
+            needs.mark,
+            needs.ids,
+            offerings.marks,
+            offerings.mark,
+            offerings.ids,
+            ids,
+            scores,
+            renewed,
+        )
+        names = ids[:number].view(f"S{8 * ID_WORDS}")[:, :, 0]
+        need_ids = names[:, 0].tolist()
+        parts = zip(need_ids, names[:, 1:], scores, renewed, strict=False)
+        return [ListChange(need_id.decode(), *listed) for need_id, *listed in parts]
 
     def standing(self, need_id: str) -> Standing | None:
         """What is kept of a need's best; None where the need is not open in this field."""
@@ -293,10 +266,6 @@ class Field:
 
     # How ---------------------------------------------------------------------------------------------------------------
 
-    def _present(self, side: Packed[Need] | Packed[Offering], ids: Sequence[str]) -> Rows:
-        places = side.places(ids_of(ids))
-        return places[places >= 0]
-
     def have_names(self) -> None:
         """Give every name in the lexicon its row in the bitmaps, before packed sides with new names are used."""
         known = self.lexicon
@@ -313,9 +282,8 @@ class Field:
         needs = [self._need(slot, self.needs) for slot in places.tolist()]
         packed = pack_needs(list(zip(needs, days, strict=True)), self.lexicon)
         packed.hot[:, N.FLOOR] = self.needs.hot[N.FLOOR, places]
-        self._needs_before.remember(places)
         self.have_names()
-        self.needs.put(*packed, places)
+        self.needs.change(*packed, ids_of(()))
 
     def _grow_lists(self) -> None:
         if len(self._kept) < len(self.needs.cold):
@@ -324,24 +292,22 @@ class Field:
             self._kept[before:] = NO_LIST
 
     def _remember_lists(self, slots: Rows) -> None:
-        for slot in slots[self._marks[slots] != self._mark].tolist():
-            n = int(self._remembered[0])
-            self._make_room_to_remember(1)
-            self._before[n], self._before_slot[n] = self._kept[slot], slot
-            self._marks[slot] = self._mark
-            self._remembered[0] = n + 1
+        self._make_room_to_remember(len(slots))
+        kernels.remember_lists(slots, self._kept, self._before, self._before_slot, self._marks, self._mark, self._remembered)
 
     def _make_room_to_remember(self, more: int) -> None:
-        if int(self._remembered[0]) + more > len(self._before):
-            self._before = grown(self._before, 2 * len(self._before))
+        wanted = int(self._remembered[0]) + more
+        if wanted > len(self._before):
+            self._before = grown(self._before, max(wanted, 2 * len(self._before)))
             self._before_slot = grown(self._before_slot, len(self._before))
+            self._short = np.zeros(len(self._before), np.int64)
 
     def _percolate(self, places: Rows, old_sets: Words, new_sets: Words, new_hot: Array) -> None:
-        begin, unsure = np.zeros(2, np.int64), np.zeros(1, np.int64)
-        done = False
-        while not done:
+        begin, unsure, short = np.zeros(2, np.int64), np.zeros(1, np.int64), -1
+        too_short: list[int] = []
+        while short < 0:
             self._make_room_to_remember(BLOCK)
-            done = kernels.percolate(
+            short = kernels.percolate(
                 old_sets,
                 new_sets,
                 new_hot,
@@ -364,15 +330,14 @@ class Field:
                 self._remembered,
                 self._doubts,
                 unsure,
+                self._short,
             )
-            for slot, place in self._doubts[: int(unsure[0])].tolist():
+            too_short = self._short[:short].tolist() if short > 0 else []
+            for slot, place in self._doubts[: int(unsure[0])].tolist() if unsure[0] else ():
                 self._remember_lists(np.array([slot]))
                 self._judge(self._own, slot, place)
             unsure[0] = 0
-        touched = self._before_slot[: int(self._remembered[0])]
-        kept = self._kept[touched]
-        short = (kept["length"] < LENGTH) & kept["has_floor"] & self.needs.taken[touched]
-        for slot in touched[short].tolist():
+        for slot in too_short:
             self._search(self._own, slot)
 
     @property

@@ -24,11 +24,11 @@ from matching.engine.layout import (
     ID_WORDS,
     KEPT,
     LEAD_TIME,
-    NEED_MAPS,
     OFFERING_MAPS,
     STANDARDS_ASKED,
     TIERS,
     N,
+    S,
 )
 from matching.engine.points import E
 
@@ -684,6 +684,14 @@ def _remember(slot, kept, before, before_slot, marks, mark, remembered):
 
 
 @compiled
+def remember_lists(slots, kept, before, before_slot, marks, mark, remembered):
+    """Keep the lists of these needs as they were before this transaction changed them. There is room for all."""
+    for slot in slots:
+        if slot >= 0:
+            _remember(slot, kept, before, before_slot, marks, mark, remembered)
+
+
+@compiled
 def percolate(
     old_sets,
     new_sets,
@@ -709,26 +717,33 @@ def percolate(
     remembered,
     doubts,
     unsure,
+    short,
 ):
     """Take the offerings that changed at `places` into every list that they touch.
 
-    `old_sets` has their bitmaps' words as they were (none: they are new), `new_sets` and `new_hot` as they are (none: they are
-    gone). Goes on from the offering `begin[0]` and the block of needs `begin[1]`. Returns False where `before` or `doubts`
-    (slot and place of pairs that are unsure) have no more room; `begin` says then where to go on.
+    `old_sets` has their bitmaps' words as they were (none: they are new), `new_sets` and `new_hot` as they are; those behind
+    the last of these are gone. Goes on from the offering `begin[0]` and the block of needs `begin[1]`.
+
+    Returns how many lists became too short, their slots in `short`; -1 where `before` or `doubts` (slot and place of pairs
+    that are unsure) have no more room: `begin` says then where to go on.
     """
     technology_of, country_of, language_of = need_maps
+    nothing = np.zeros(old_sets.shape[1], np.uint64)
     blocks = (needs + BLOCK - 1) // BLOCK
     chosen = np.empty((5, 64 * max(OFFERING_MAPS)), np.int64)
     in_cold = earned[E.MOST_IN_COLD]
     for e in range(begin[0], places.size):
-        place, new, old = places[e], new_sets[e], old_sets[e]
+        place, old = places[e], old_sets[e]
+        if place < 0:
+            continue
+        stays = e < new_sets.shape[0]
+        new, lead_time = new_sets[e] if stays else nothing, new_hot[e, LEAD_TIME] if stays else np.int64(0)
         technologies = _named_by(technology_of, new, 0, technology_of.shape[0], chosen[0])
         serves = _named_by(country_of, new, _FIRST_SERVED, country_of.shape[0], chosen[1])
         reaches = _named_by(country_of, new, _FIRST_REACHED, country_of.shape[0], chosen[2])
         reached = _named_by(country_of, old, _FIRST_REACHED, country_of.shape[0], chosen[3])
         speaks = _named_by(language_of, new, _FIRST_LANGUAGE, language_of.shape[0], chosen[4])
         states_none = new[_FIRST_LANGUAGE] & np.uint64(1)
-        lead_time = new_hot[e, LEAD_TIME]
         for block in range(begin[1] if e == begin[0] else 0, blocks):
             comes = _any_of(country_of, chosen[2], reaches, block)
             was = _any_of(country_of, chosen[3], reached, block)
@@ -737,7 +752,7 @@ def percolate(
                 continue
             if remembered[0] + BLOCK > before_slot.size or unsure[0] + BLOCK > doubts.shape[0]:
                 begin[0], begin[1] = e, block
-                return False
+                return -1
             same = _any_of(technology_of, chosen[0], technologies, block)
             served = _any_of(country_of, chosen[1], serves, block)
             shared = _any_of(language_of, chosen[4], speaks, block)
@@ -779,84 +794,55 @@ def percolate(
                         _raise_floor(mine, KEPT, ids)
                     if mine["has_floor"]:
                         need_hot[N.FLOOR, slot] = mine["floor_score"]
-    return True
+    n = 0
+    for i in range(remembered[0]):
+        mine = kept[before_slot[i]]
+        if mine["length"] < LISTED and mine["has_floor"]:
+            short[n] = before_slot[i]
+            n += 1
+    return n
 
 
 # Bitmaps, and the places of ids ---------------------------------------------------------------------------------------
 
 
 @inlined
-def _write_bits(bitmap, places, sets, first):
-    for n in range(places.size):
-        block, bit = places[n] >> 6, np.uint64(1) << np.uint64(places[n] & 63)
-        for name in range(bitmap.shape[0]):
-            if _states(sets[n], first, name):
-                bitmap[name, block] |= bit
-            else:
-                bitmap[name, block] &= ~bit
+def _write_bits(bitmap, place, was, words, first):
+    """Have the bits at a place say what `words` do, where these differ from what they `was`."""
+    block, bit = place >> 6, np.uint64(1) << np.uint64(place & 63)
+    for word in range((bitmap.shape[0] + 63) >> 6):
+        differs = was[first + word] ^ words[first + word]
+        while differs:
+            name = word * 64 + np.int64(_first_bit(differs))
+            differs &= differs - np.uint64(1)
+            if name < bitmap.shape[0]:
+                bitmap[name, block] ^= bit
 
 
 @inlined
-def _read_bits(bitmap, places, sets, first):
+def _read_bits(bitmap, place, words, first):
+    block, shift = place >> 6, np.uint64(place & 63)
+    for name in range(bitmap.shape[0]):
+        words[first + (name >> 6)] |= (bitmap[name, block] >> shift & np.uint64(1)) << np.uint64(name & 63)
+
+
+@compiled
+def read_bits(maps, firsts, places, sets):
+    """The bits at these places, into their sets, which are empty. `firsts`: the first word of a set for each bitmap."""
     for n in range(places.size):
-        for name in range(bitmap.shape[0]):
-            if _bit(bitmap[name], places[n]):
-                sets[n, first + (name >> 6)] |= np.uint64(1) << np.uint64(name & 63)
+        for number in range(len(maps)):
+            _read_bits(maps[number], places[n], sets[n], firsts[number])
 
 
 @compiled
-def write_offering_bits(maps, places, sets):
-    """Set the bits of offerings at these places as their sets say."""
-    _write_bits(maps[0], places, sets, 0)
-    _write_bits(maps[1], places, sets, _FIRST_SERVED)
-    _write_bits(maps[2], places, sets, _FIRST_REACHED)
-    _write_bits(maps[3], places, sets, _FIRST_STANDARD)
-    _write_bits(maps[4], places, sets, _FIRST_LANGUAGE)
-
-
-@compiled
-def read_offering_bits(maps, places, sets):
-    """The bits of offerings at these places, into their sets."""
-    _read_bits(maps[0], places, sets, 0)
-    _read_bits(maps[1], places, sets, _FIRST_SERVED)
-    _read_bits(maps[2], places, sets, _FIRST_REACHED)
-    _read_bits(maps[3], places, sets, _FIRST_STANDARD)
-    _read_bits(maps[4], places, sets, _FIRST_LANGUAGE)
-
-
-@compiled
-def write_need_bits(maps, places, sets):
-    """The same for needs."""
-    _write_bits(maps[0], places, sets, 0)
-    _write_bits(maps[1], places, sets, NEED_MAPS[0])
-    _write_bits(maps[2], places, sets, NEED_MAPS[0] + NEED_MAPS[1])
-
-
-@compiled
-def read_need_bits(maps, places, sets):
-    """The same for needs."""
-    _read_bits(maps[0], places, sets, 0)
-    _read_bits(maps[1], places, sets, NEED_MAPS[0])
-    _read_bits(maps[2], places, sets, NEED_MAPS[0] + NEED_MAPS[1])
-
-
-@compiled
-def lists_that_changed(before, kept, slots, new, changed, found):
-    """Of the lists at `slots` (kept before the transaction as `before`) those that read differently now: other places or
-    scores among the ten, or an offering there that `changed` itself; and those of `new` needs. Their numbers into `found`;
-    returns how many."""
-    n = 0
-    for i in range(slots.size):
-        now, then = kept[slots[i]], before[i]
-        listed = min(np.int64(now["length"]), LISTED)
-        differs = new[slots[i]] or listed != min(np.int64(then["length"]), LISTED)
-        for place in range(listed):
-            row = now["row"][place]
-            differs |= row != then["row"][place] or now["score"][place] != then["score"][place] or changed[row]
-        if differs:
-            found[n] = i
-            n += 1
-    return n
+def write_bits(maps, firsts, places, sets):
+    """Set the bits at these places as their sets say."""
+    was = np.empty(sets.shape[1], np.uint64)
+    for n in range(places.size):
+        was[:] = 0
+        for number in range(len(maps)):
+            _read_bits(maps[number], places[n], was, firsts[number])
+            _write_bits(maps[number], places[n], was, sets[n], firsts[number])
 
 
 @inlined
@@ -877,41 +863,208 @@ def _same_id(a, b):
 
 
 @compiled
+def _find(table, known, id_):
+    mask = table.size - 1
+    at = _hash(id_, mask)
+    while table[at] != 0:
+        if table[at] > 0 and _same_id(known[table[at] - 1], id_):
+            return np.int64(table[at]) - 1
+        at = (at + 1) & mask
+    return np.int64(-1)
+
+
+@compiled
+def _set(table, id_, place):
+    mask = table.size - 1
+    at = _hash(id_, mask)
+    while table[at] > 0:
+        at = (at + 1) & mask
+    table[at] = place + 1
+
+
+@compiled
+def _clear(table, id_, place):
+    mask = table.size - 1
+    at = _hash(id_, mask)
+    while table[at] != 0:
+        if table[at] == place + 1:
+            table[at] = -1
+            break
+        at = (at + 1) & mask
+
+
+@compiled
 def find_places(table, known, ids, places):
     """The place of each id among the `known`, -1 where it is not there.
 
     `table`: open addressing; place + 1, 0: empty, -1: was taken.
     """
-    mask = table.size - 1
     for n in range(ids.shape[0]):
-        places[n] = -1
-        at = _hash(ids[n], mask)
-        while table[at] != 0:
-            if table[at] > 0 and _same_id(known[table[at] - 1], ids[n]):
-                places[n] = table[at] - 1
-                break
-            at = (at + 1) & mask
+        places[n] = _find(table, known, ids[n])
 
 
 @compiled
 def set_places(table, known, places):
     """Enter the ids at these places."""
-    mask = table.size - 1
     for n in range(places.size):
-        at = _hash(known[places[n]], mask)
-        while table[at] > 0:
-            at = (at + 1) & mask
-        table[at] = places[n] + 1
+        _set(table, known[places[n]], places[n])
+
+
+@inlined
+def _place_for(state, free):
+    """One that is free."""
+    if state[S.FREE] > 0:
+        state[S.FREE] -= 1
+        return np.int64(free[state[S.FREE]])
+    state[S.USED] += 1
+    return state[S.USED] - 1
+
+
+@inlined
+def _write_down(place, state, marks, taken, ids, was, hot, cold, journal, journal_cold):
+    """Into the journal, unless the place is there already: see `sides.Journal`."""
+    if marks[place] != state[S.MARK]:
+        marks[place] = state[S.MARK]
+        line = journal[state[S.WRITTEN]]
+        line[0], line[1] = place, taken[place]
+        n = 2
+        for word in range(ID_WORDS):
+            line[n] = ids[place, word]
+            n += 1
+        for word in range(was.size):
+            line[n] = was[word]
+            n += 1
+        for column in range(hot.shape[0]):
+            line[n] = np.uint64(hot[column, place])
+            n += 1
+        journal_cold[state[S.WRITTEN]] = cold[place]
+        state[S.WRITTEN] += 1
 
 
 @compiled
-def clear_places(table, known, places):
-    """Forget the ids at these places."""
-    mask = table.size - 1
-    for n in range(places.size):
-        at = _hash(known[places[n]], mask)
-        while table[at] != 0:
-            if table[at] == places[n] + 1:
-                table[at] = -1
-                break
-            at = (at + 1) & mask
+def change_places(
+    table,
+    state,
+    free,
+    removed,
+    taken,
+    marks,
+    ids,
+    maps,
+    firsts,
+    hot,
+    cold,
+    journal,
+    journal_cold,
+    new_ids,
+    new_sets,
+    new_hot,
+    new_cold,
+    gone,
+    places,
+    old_sets,
+):
+    """Write the new and changed at their places, empty the places of the ids that are `gone`, and keep a journal of it.
+
+    There is room for all. The places come into `places` (-1: an id that was not there), the sets that lay there before
+    into `old_sets`, which are empty.
+    """
+    came, nothing = new_ids.shape[0], np.zeros(new_sets.shape[1], np.uint64)
+    for e in range(places.size):
+        id_ = new_ids[e] if e < came else gone[e - came]
+        place = _find(table, ids, id_)
+        is_new = place < 0
+        places[e] = place
+        if is_new:
+            if e >= came:
+                continue
+            place = _place_for(state, free)
+            places[e] = place
+        was = old_sets[e]
+        if not is_new:
+            for number in range(len(maps)):
+                _read_bits(maps[number], place, was, firsts[number])
+        _write_down(place, state, marks, taken, ids, was, hot, cold, journal, journal_cold)
+        sets = new_sets[e] if e < came else nothing
+        for number in range(len(maps)):
+            _write_bits(maps[number], place, was, sets, firsts[number])
+        if e < came:
+            for word in range(ID_WORDS):
+                ids[place, word] = id_[word]
+            for column in range(hot.shape[0]):
+                hot[column, place] = new_hot[e, column]
+            cold[place] = new_cold[e]
+            if is_new:
+                taken[place] = True
+                _set(table, id_, place)
+                state[S.ENTERED] += 1
+        else:
+            _clear(table, id_, place)
+            taken[place] = False
+            removed[state[S.REMOVED]] = place
+            state[S.REMOVED] += 1
+
+
+# What changed --------------------------------------------------------------------------------------------------------
+
+
+@inlined
+def _swapped(word):
+    """Its bytes in the other order."""
+    found = np.uint64(0)
+    for byte in range(8):
+        found |= (word >> np.uint64(8 * byte) & np.uint64(255)) << np.uint64(56 - 8 * byte)
+    return found
+
+
+@inlined
+def _reads_differently(now, then, offering_marks, offering_mark):
+    listed = min(np.int64(now["length"]), LISTED)
+    differs = listed != min(np.int64(then["length"]), LISTED)
+    for place in range(listed):
+        row = now["row"][place]
+        differs |= row != then["row"][place] or now["score"][place] != then["score"][place]
+        differs |= offering_marks[row] == offering_mark
+    return differs
+
+
+@compiled
+def lists_that_changed(
+    before,
+    kept,
+    slots,
+    need_taken,
+    need_marks,
+    need_mark,
+    need_ids,
+    offering_marks,
+    offering_mark,
+    offering_ids,
+    names,
+    scores,
+    renewed,
+):
+    """Of the lists at `slots` (kept before the transaction as `before`) those that read differently now: other places or
+    scores among the ten, or an offering there that changed itself; and those of needs that changed. Returns how many.
+
+    `names` gets the bytes of the need's id, then of those listed; `scores` theirs, -1 behind the last; `renewed` who of them
+    changed.
+    """
+    n = 0
+    for i in range(slots.size):
+        slot, now = slots[i], kept[slots[i]]
+        differs = need_marks[slot] == need_mark or _reads_differently(now, before[i], offering_marks, offering_mark)
+        if not differs or not need_taken[slot]:
+            continue
+        for word in range(ID_WORDS):
+            names[n, 0, word] = _swapped(need_ids[slot, word])
+        for place in range(LISTED):
+            scores[n, place] = -1
+            if place < now["length"]:
+                row = now["row"][place]
+                scores[n, place] = now["score"][place]
+                renewed[n, place] = offering_marks[row] == offering_mark
+                for word in range(ID_WORDS):
+                    names[n, place + 1, word] = _swapped(offering_ids[row, word])
+        n += 1
+    return n

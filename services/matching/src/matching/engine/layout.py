@@ -7,7 +7,7 @@ of a side lies in its *cold* record, which is only read if bitmaps and columns l
 What each name, slot and number stands for says the field's `Lexicon`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -30,6 +30,19 @@ LANGUAGES_SPOKEN = 10
 KEPT = 24
 """As `domain.shortlist.KEPT`: how many are kept of a need's best."""
 NOT_STATED = np.nan
+
+
+class S(IntEnum):
+    """The numbers that a side keeps about its places."""
+
+    USED = 0  # places from here on were never taken
+    FREE = 1  # how many places can be given away again
+    ENTERED = 2  # into the index, those that were cleared since included
+    MARK = 3  # the transaction
+    WRITTEN = 4  # lines in its journal
+    REMOVED = 5  # places that it emptied
+    USED_BEFORE = 6  # as before it
+    FREE_BEFORE = 7
 
 
 class Map(IntEnum):
@@ -139,9 +152,13 @@ def words_of(id_: str) -> Words:
     return np.frombuffer(raw.ljust(8 * ID_WORDS, b"\0"), dtype=">u8").astype(np.uint64)
 
 
-def ids_of(ids: Iterable[str]) -> Words:
+def ids_of(ids: Sequence[str]) -> Words:
     """The same for many, a row of words each."""
-    return np.array([words_of(id_) for id_ in ids], np.uint64).reshape(-1, ID_WORDS)
+    parts = [id_.encode().ljust(8 * ID_WORDS, b"\0") for id_ in ids]
+    if any(len(part) > 8 * ID_WORDS for part in parts):
+        for id_ in ids:
+            words_of(id_)
+    return np.frombuffer(b"".join(parts), dtype=">u8").astype(np.uint64).reshape(-1, ID_WORDS)
 
 
 def id_from(words: Words) -> str:

@@ -51,12 +51,23 @@ class Places(Generic[T]):
         """Their bits, and whether all have one."""
         found, complete = 0, True
         for one in some:
-            number = self.number(one)
+            number = self._number.get(one)
+            if number is None:
+                number = self.number(one)
             if number is None:
                 complete = False
             else:
                 found |= 1 << number
         return found, complete
+
+    def bits_of_known(self, some: Iterable[T]) -> int:
+        """The bits of those that have one already."""
+        found = 0
+        for one in some:
+            number = self._number.get(one)
+            if number is not None:
+                found |= 1 << number
+        return found
 
     def named(self, bits: int) -> list[T]:
         """Those whose bit is set."""

@@ -8,9 +8,12 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
-from typing import NamedTuple
+from math import isnan
+from struct import Struct
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from matching.domain.sides import Attribute, Named, Need, Offering, Prices, Requirement, Stated
 from matching.engine.layout import (
@@ -23,23 +26,24 @@ from matching.engine.layout import (
     NEED_MAPS,
     NOT_STATED,
     OFFERING,
-    OFFERING_COLUMNS,
     OFFERING_MAPS,
+    SLOTS,
     STANDARDS_ASKED,
     TIERS,
     Array,
     Map,
-    N,
     Words,
     id_from,
     ids_of,
-    zeros,
 )
 from matching.engine.lexicon import NO_LANGUAGE, Lexicon, Slot
 
 _CERTAIN_DIGITS, _CERTAIN_DIGITS_OF_VALUES = 15, 6
 """Decimals of so many digits are told apart by the binary numbers nearest to them, and read back from those: numbers of 64
 bits, and of 32 for the values of attributes."""
+
+
+T = TypeVar("T")
 
 
 class PackedOfferings(NamedTuple):
@@ -63,9 +67,24 @@ class PackedNeeds(NamedTuple):
     whole: dict[int, Need]
 
 
-def _words(maps: Sequence[int], width: Sequence[int]) -> list[int]:
-    """Sets as bits, one after the other, each in its words."""
-    return [bits >> BLOCK * word & 2**BLOCK - 1 for bits, words in zip(maps, width, strict=True) for word in range(words)]
+_OFFERING = Struct(f"<{TIERS}f{TIERS}iffbBB??3x{SLOTS}fQ")
+_NEED = Struct(f"<dd{ASKS}f{ASKS}f{ASKS}B{ASKS}B{ASKS}BBBBBH{STANDARDS_ASKED}HB{LANGUAGES_SPOKEN}HBii")
+"""The cold records, field by field: many times faster to write than through numpy."""
+
+
+def _rows(parts: Sequence[bytes], record: DTypeLike) -> Array:
+    """An array of what these bytes are."""
+    return np.frombuffer(bytearray().join(parts), record) if parts else np.empty(0, record)
+
+
+def _sets(maps: Sequence[Sequence[int]], width: Sequence[int]) -> Words:
+    """Sets as bits, a row for each side: one after the other, each in its words."""
+    parts = [bits.to_bytes(words * BLOCK // 8, "little") for row in maps for bits, words in zip(row, width, strict=True)]
+    return _rows(parts, np.uint64).reshape(-1, sum(width))
+
+
+def _filled(some: Sequence[T], room: int, rest: T) -> Sequence[T]:
+    return (*some, *(rest,) * (room - len(some)))
 
 
 def _number(amount: Decimal, certain_digits: int = _CERTAIN_DIGITS) -> float | None:
@@ -79,7 +98,12 @@ def _number(amount: Decimal, certain_digits: int = _CERTAIN_DIGITS) -> float | N
 def _short_number(amount: Decimal) -> float | None:
     """The same for 32 bits: only what these hold exactly, such as whole numbers below 16,777,216."""
     found = _number(amount)
-    return found if found is not None and np.float32(found) == found else None
+    return found if found is not None and _rounded(found) == found else None
+
+
+def _rounded(number: float) -> float:
+    """To 32 bits."""
+    return number if number.is_integer() and -(2**24) < number < 2**24 else float(np.float32(number))
 
 
 def _decimal(number: float) -> Decimal:
@@ -91,48 +115,59 @@ def _decimal(number: float) -> Decimal:
 
 def pack_offerings(offerings: Sequence[Offering], lexicon: Lexicon) -> PackedOfferings:
     """Raises ValueError where an id is too long."""
-    sets = np.zeros((len(offerings), sum(OFFERING_MAPS)), np.uint64)
-    hot, cold = np.zeros((len(offerings), OFFERING_COLUMNS), np.int64), zeros(len(offerings), OFFERING)
-    whole = {}
-    for n, offering in enumerate(offerings):
-        sets[n], complete = _sets_of(offering, lexicon)
-        hot[n, LEAD_TIME] = -1 if offering.lead_time_days is None else offering.lead_time_days
-        if not (_put_offering(offering, lexicon, cold[n]) and complete):
+    ids = ids_of([one.id for one in offerings])
+    maps: list[Sequence[int]] = []
+    cold: list[bytes] = []
+    whole: dict[int, Offering] = {}
+    for n, (offering, id_begins) in enumerate(zip(offerings, ids[:, 0].tolist(), strict=True)):
+        bits, sets_complete = _sets_of(offering, lexicon)
+        record, complete = _record_of(offering, id_begins, lexicon)
+        maps.append(bits)
+        cold.append(record)
+        if not (sets_complete and complete):
             whole[n] = offering
-    ids = ids_of(one.id for one in offerings)
-    cold["id_begins"] = ids[:, 0]
-    return PackedOfferings(ids, sets, hot, cold, whole)
+    hot = np.array([-1 if one.lead_time_days is None else one.lead_time_days for one in offerings], np.int64)
+    return PackedOfferings(ids, _sets(maps, OFFERING_MAPS), hot.reshape(-1, 1), _rows(cold, OFFERING), whole)
 
 
-def _sets_of(offering: Offering, lexicon: Lexicon) -> tuple[list[int], bool]:
-    """Its sets in words, and whether nothing is missing from them."""
-    group = (code for code in offering.technologies if code in lexicon.technologies.known)
-    technologies, _ = lexicon.technologies.bits(group)
+def _sets_of(offering: Offering, lexicon: Lexicon) -> tuple[Sequence[int], bool]:
+    """The bits of its sets, and whether nothing is missing from them."""
+    technologies = lexicon.technologies.bits_of_known(offering.technologies)
     served, all_served = lexicon.countries.bits(offering.serves)
     interesting, all_interesting = lexicon.countries.bits(offering.interested_in)
     standards, all_standards = lexicon.standards.bits(offering.standards)
     languages, all_languages = lexicon.languages.bits(offering.languages or (NO_LANGUAGE,))
-    words = _words((technologies, served, served | interesting, standards, languages), OFFERING_MAPS)
-    return words, all_served and all_interesting and all_standards and all_languages
+    bits = technologies, served, served | interesting, standards, languages
+    return bits, all_served and all_interesting and all_standards and all_languages
 
 
-def _put_offering(offering: Offering, lexicon: Lexicon, cold: Array) -> bool:
-    """False where it has to be kept whole."""
-    wide = False
-    for name, limit in (("minimum", offering.minimum_order), ("maximum", offering.maximum_order)):
-        number = NOT_STATED if limit is None else _short_number(limit)
-        wide |= number is None
-        cold[name] = NOT_STATED if number is None else number
-    fits, slotted = _put_attributes(offering.attributes, lexicon, cold)
-    wide |= not fits
-    wide |= not _put_prices(offering.prices, lexicon, cold)
-    cold["wide"] = wide
-    return slotted and not wide
+def _record_of(offering: Offering, id_begins: int, lexicon: Lexicon) -> tuple[bytes, bool]:
+    """Its cold record, and False where it has to be kept whole."""
+    minimum = NOT_STATED if offering.minimum_order is None else _short_number(offering.minimum_order)
+    maximum = NOT_STATED if offering.maximum_order is None else _short_number(offering.maximum_order)
+    values, fits, complete = _values_of(offering.attributes, lexicon)
+    tiers = _tiers_of(offering.prices, lexicon)
+    wide = minimum is None or maximum is None or not fits or tiers is None
+    quantities, unit_prices, power, currency, incremental = tiers or _NO_TIERS
+    record = _OFFERING.pack(
+        *_filled(quantities, TIERS, np.inf),
+        *_filled(unit_prices, TIERS, 0),
+        NOT_STATED if minimum is None else minimum,
+        NOT_STATED if maximum is None else maximum,
+        power,
+        currency,
+        len(quantities),
+        incremental,
+        wide,
+        *values,
+        id_begins,
+    )
+    return record, complete and not wide
 
 
-def _put_attributes(attributes: Iterable[Attribute], lexicon: Lexicon, cold: Array) -> tuple[bool, bool]:
-    """Whether all fit their slots, and whether all have one."""
-    values = [NOT_STATED] * len(cold["values"])
+def _values_of(attributes: Iterable[Attribute], lexicon: Lexicon) -> tuple[list[float], bool, bool]:
+    """By slot; whether all fit their slots, and whether all have one."""
+    values = [NOT_STATED] * SLOTS
     fits = complete = True
     for attribute in attributes:
         value = _value(attribute.value, lexicon)
@@ -145,8 +180,7 @@ def _put_attributes(attributes: Iterable[Attribute], lexicon: Lexicon, cold: Arr
             fits &= lexicon.slots.number(_slot_of(attribute)) is None  # no slot at all: nobody asks for it in this form
         else:
             values[slot] = value
-    cold["values"] = values
-    return fits, complete
+    return values, fits, complete
 
 
 def _slot_of(attribute: Attribute, nth: int = 0) -> Slot:
@@ -158,7 +192,7 @@ def _slot_for(attribute: Attribute, value: float, values: list[float], lexicon: 
     nth = 0
     while True:
         slot = lexicon.slots.number(_slot_of(attribute, nth))
-        if slot is None or np.isnan(values[slot]) or values[slot] == value:
+        if slot is None or isnan(values[slot]) or values[slot] == value:
             return slot
         nth += 1
 
@@ -166,28 +200,37 @@ def _slot_for(attribute: Attribute, value: float, values: list[float], lexicon: 
 def _value(stated: Stated, lexicon: Lexicon) -> float | None:
     if stated.number is not None:
         number = _number(stated.number, _CERTAIN_DIGITS_OF_VALUES)
-        return None if number is None else float(np.float32(number))
+        return None if number is None else _rounded(number)
     text = lexicon.texts.number(stated.plain)
     return None if text is None else float(text)
 
 
-def _put_prices(prices: Prices | None, lexicon: Lexicon, cold: Array) -> bool:
-    cold["from_quantity"] = np.inf
+class _Tiers(NamedTuple):
+    quantities: Sequence[float]
+    unit_prices: Sequence[int]
+    power: int
+    currency: int
+    incremental: bool
+
+
+_NO_TIERS = _Tiers((), (), 0, 0, False)
+
+
+def _tiers_of(prices: Prices | None, lexicon: Lexicon) -> _Tiers | None:
+    """None where they do not fit."""
     if prices is None:
-        return True
+        return _NO_TIERS
     currency = lexicon.currencies.number(prices.currency)
-    tiers = len(prices.quantities)
-    if currency is None or tiers > TIERS:
-        return False
-    quantities = [_short_number(one) for one in prices.quantities]
+    if currency is None or len(prices.quantities) > TIERS:
+        return None
+    quantities = [number for one in prices.quantities if (number := _short_number(one)) is not None]
     power = min((int(one.normalize().as_tuple().exponent) for one in prices.unit_prices if one), default=0)
+    if len(quantities) < len(prices.quantities) or not -128 <= power <= 22:
+        return None
     unit_prices = [int(one.scaleb(-power)) for one in prices.unit_prices]
-    if None in quantities or not -128 <= power <= 22 or max(unit_prices) >= 2**31 or max(map(len, map(str, unit_prices))) > 15:
-        return False
-    cold["from_quantity"][:tiers], cold["unit_price"][:tiers] = quantities, unit_prices
-    cold["price_power"] = power
-    cold["tiers"], cold["currency"], cold["incremental"] = tiers, currency, prices.basis == "incremental"
-    return True
+    if max(unit_prices) >= 2**31:
+        return None
+    return _Tiers(quantities, unit_prices, power, currency, prices.basis == "incremental")
 
 
 def unpack_offering(id_: Words, sets: Words, hot: Array, cold: Array, lexicon: Lexicon) -> Offering:
@@ -251,66 +294,107 @@ def _prices(cold: Array, lexicon: Lexicon) -> Prices | None:
 
 def pack_needs(needs: Sequence[tuple[Need, date]], lexicon: Lexicon) -> PackedNeeds:
     """Each with the day at the municipality for which it is judged."""
-    sets = np.zeros((len(needs), sum(NEED_MAPS)), np.uint64)
-    hot, cold = np.zeros((len(needs), NEED_COLUMNS), np.int64), zeros(len(needs), NEED)
-    whole = {}
+    maps: list[Sequence[int]] = []
+    hot: list[Sequence[int]] = []
+    cold: list[bytes] = []
+    whole: dict[int, Need] = {}
     for n, (need, today) in enumerate(needs):
-        hot[n, N.DAYS_LEFT] = (need.deadline - today).days
         technology = lexicon.technologies.known.index(need.technology)
         country = lexicon.countries.number(need.country)
         languages, _ = lexicon.languages.bits(need.languages)
         if country is None:
             raise ValueError(f"the need {need.id} is in {need.country!r}, one country more than there are")
-        sets[n] = _words((1 << technology, 1 << country, languages), NEED_MAPS)
-        record = cold[n]
-        record["technology"], record["country"] = technology, country
-        record["today"], record["deadline"] = today.toordinal(), need.deadline.toordinal()
-        if not _put_need(need, lexicon, record):
-            hot[n, N.LOOSE] = 1
+        record, fits = _record_of_need(need, today, technology, country, lexicon)
+        maps.append((1 << technology, 1 << country, languages))
+        hot.append(((need.deadline - today).days, 0, not fits))
+        cold.append(record)
+        if not fits:
             whole[n] = need
-    return PackedNeeds(ids_of(need.id for need, _ in needs), sets, hot, cold, whole)
+    columns = np.array(hot, np.int64).reshape(-1, NEED_COLUMNS)
+    return PackedNeeds(ids_of([need.id for need, _ in needs]), _sets(maps, NEED_MAPS), columns, _rows(cold, NEED), whole)
 
 
-def _put_need(need: Need, lexicon: Lexicon, cold: Array) -> bool:
-    """False where it does not fit."""
-    standards = [lexicon.standards.number(one.key) for one in need.standards]
-    languages = [lexicon.languages.number(one) for one in need.languages]
+class _Wanted(NamedTuple):
+    """What a need asks for, in numbers."""
+
+    quantity: float = 0
+    budget: float = 0
+    currency: int = 0
+    standards: Sequence[int] = ()
+    languages: Sequence[int] = ()
+    asks: Sequence["_Ask"] = ()
+
+
+def _record_of_need(need: Need, today: date, technology: int, country: int, lexicon: Lexicon) -> tuple[bytes, bool]:
+    """Its cold record, and whether it fits in there."""
+    wanted = _wanted(need, lexicon)
+    quantity, budget, currency, standards, languages, asks = wanted or _Wanted()
+    rest = ASKS - len(asks)
+    slots, lows, highs, or_next, mandatory = zip(*asks, *(_NOTHING,) * rest, strict=True)
+    record = _NEED.pack(
+        quantity,
+        budget,
+        *lows,
+        *highs,
+        *slots,
+        *or_next,
+        *mandatory,
+        len(asks),
+        len(need.requirements) if wanted else 0,
+        currency,
+        technology,
+        country,
+        *_filled(standards, STANDARDS_ASKED, 0),
+        len(standards),
+        *_filled(languages, LANGUAGES_SPOKEN, 0),
+        len(languages),
+        today.toordinal(),
+        need.deadline.toordinal(),
+    )
+    return record, wanted is not None
+
+
+def _wanted(need: Need, lexicon: Lexicon) -> _Wanted | None:
+    """None where it does not fit."""
+    standards = [number for one in need.standards if (number := lexicon.standards.number(one.key)) is not None]
+    languages = [number for one in need.languages if (number := lexicon.languages.number(one)) is not None]
     quantity, budget = _number(need.quantity), NOT_STATED if need.budget is None else _number(need.budget)
     currency = lexicon.currencies.number(need.currency) if need.budget is not None else 0
-    if quantity is None or budget is None or currency is None or None in standards or None in languages:
-        return False
+    asks = _all_asks(need.requirements, lexicon)
+    if quantity is None or budget is None or currency is None or asks is None:
+        return None
+    if len(standards) < len(need.standards) or len(languages) < len(need.languages):
+        return None
     if len(standards) > STANDARDS_ASKED or len(languages) > LANGUAGES_SPOKEN:
-        return False
-    cold["standard"][: len(standards)], cold["standards"] = standards, len(standards)
-    cold["language"][: len(languages)], cold["languages"] = languages, len(languages)
-    cold["quantity"], cold["budget"], cold["currency"] = quantity, budget, currency
-    return _put_requirements(need.requirements, lexicon, cold)
+        return None
+    return _Wanted(quantity, budget, currency, standards, languages, asks)
 
 
 class _Ask(NamedTuple):
     slot: int
     low: float
     high: float
+    or_next: bool = False
+    mandatory: bool = False
 
 
-def _put_requirements(requirements: tuple[Requirement, ...], lexicon: Lexicon, cold: Array) -> bool:
-    n = 0
+_NOTHING = _Ask(0, 0, 0)
+
+
+def _all_asks(requirements: tuple[Requirement, ...], lexicon: Lexicon) -> list[_Ask] | None:
+    """Of all requirements; None where one cannot be said in numbers, or there are too many."""
+    found: list[_Ask] = []
     for requirement in requirements:
         asks = _asks(requirement, lexicon)
-        if asks is None or n + len(asks) > ASKS:
-            return False
-        for number, ask in enumerate(asks):
-            cold["slot"][n], cold["low"][n], cold["high"][n] = ask
-            cold["mandatory"][n] = requirement.mandatory
-            cold["or_next"][n] = number + 1 < len(asks)
-            n += 1
-    cold["asks"], cold["requirements"] = n, len(requirements)
-    return True
+        if asks is None or len(found) + len(asks) > ASKS:
+            return None
+        found += asks
+    return found
 
 
 def _asks(requirement: Requirement, lexicon: Lexicon) -> list[_Ask] | None:
     """What the requirement comes to: any of them has to hold. None where that cannot be said in numbers."""
-    found = []
+    found: list[_Ask] = []
     for value in requirement.values:
         number = _value(value, lexicon)
         slots = lexicon.slots_of(Slot(requirement.key, requirement.unit_key, value.number is None))
@@ -318,8 +402,11 @@ def _asks(requirement: Requirement, lexicon: Lexicon) -> list[_Ask] | None:
             return None
         low = -np.inf if requirement.op == "<=" else number
         high = np.inf if requirement.op == ">=" else number
-        found += [_Ask(slot, low, high) for slot in slots]
-    return found or None
+        found += [_Ask(slot, low, high, True, requirement.mandatory) for slot in slots]
+    if not found:
+        return None
+    found[-1] = found[-1]._replace(or_next=False)
+    return found
 
 
 def unpack_need(id_: Words, cold: Array, lexicon: Lexicon) -> Need:

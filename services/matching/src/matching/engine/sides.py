@@ -1,6 +1,9 @@
-"""The packed offerings or needs of one field, by place and by id. A place stays the same as long as the id is there."""
+"""The packed offerings or needs of one field, by place and by id. A place stays the same as long as the id is there.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+What a transaction changes is written into a journal first, each place once, so that `undo` has it back.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -18,6 +21,7 @@ from matching.engine.layout import (
     OFFERING_COLUMNS,
     OFFERING_MAPS,
     Array,
+    S,
     Words,
     grown,
     words_of,
@@ -27,58 +31,64 @@ from matching.engine.layout import (
 Rows = npt.NDArray[np.int64]
 W = TypeVar("W", Need, Offering)
 
-_Bits = Callable[[tuple[Words, ...], Rows, Words], object]
 _FULL = 0.6
 
 
 def offerings() -> "Packed[Offering]":
     """No offerings yet."""
-    return Packed(OFFERING_MAPS, OFFERING_COLUMNS, OFFERING, kernels.write_offering_bits, kernels.read_offering_bits)
+    return Packed(OFFERING_MAPS, OFFERING_COLUMNS, OFFERING)
 
 
 def needs() -> "Packed[Need]":
     """No needs yet."""
-    return Packed(NEED_MAPS, NEED_COLUMNS, NEED, kernels.write_need_bits, kernels.read_need_bits)
+    return Packed(NEED_MAPS, NEED_COLUMNS, NEED)
 
 
 class Packed(Generic[W]):
     """Bitmaps, hot columns, cold records, and an index by id. `whole` has, by place, what cannot be read back from these.
 
-    `widths`: of how many words of a packed set each bitmap is made; `write_bits` and `read_bits` are the kernels for these.
+    `widths`: of how many words of a packed set each bitmap is made.
     """
 
-    def __init__(
-        self, widths: Sequence[int], columns: int, record: "np.dtype[np.void]", write_bits: _Bits, read_bits: _Bits
-    ) -> None:
-        self._words, self._write_bits, self._read_bits = sum(widths), write_bits, read_bits
+    def __init__(self, widths: Sequence[int], columns: int, record: "np.dtype[np.void]") -> None:
+        self._words, self._firsts = sum(widths), np.cumsum((0, *widths[:-1]))
         self.maps: tuple[Words, ...] = tuple(np.zeros((1, 1), np.uint64) for _ in widths)
         self.hot: Array = np.zeros((columns, BLOCK), np.int64)
         self.cold: Array = zeros(BLOCK, record)
         self.ids: Words = np.zeros((BLOCK, ID_WORDS), np.uint64)
         self.taken = np.zeros(BLOCK, np.bool_)
+        self.marks = np.zeros(BLOCK, np.int64)
+        """The last transaction that changed the place; `mark` is this one."""
         self.whole: dict[int, W] = {}
-        self.used = 0
-        """Places from here on were never taken."""
-        self._free: list[int] = []
+        self._whole_before: dict[int, W | None] = {}
+        self._state = np.zeros(len(S), np.int64)
+        self._free, self._removed = np.zeros(BLOCK, np.int32), np.zeros(BLOCK, np.int32)
         self._table = np.zeros(4 * BLOCK, np.int32)
-        self._entered = 0
+        self._journal: Words = np.zeros((BLOCK, 2 + ID_WORDS + self._words + columns), np.uint64)
+        self._journal_cold: Array = zeros(BLOCK, record)
+        self.begin()
 
     def __len__(self) -> int:
-        return self.used - len(self._free)
+        return self.used - int(self._state[S.FREE])
 
     def __bool__(self) -> bool:
         raise TypeError("say whether it is empty, or there at all")
 
     @property
-    def bytes(self) -> int:
-        """What it takes in memory, without what is kept whole."""
-        arrays = (*self.maps, self.hot, self.cold, self.ids, self.taken, self._table)
-        return sum(array.nbytes for array in arrays)
+    def used(self) -> int:
+        """Places from here on were never taken."""
+        return int(self._state[S.USED])
 
     @property
-    def free(self) -> list[int]:
-        """Places that were emptied, to be given away; a copy."""
-        return list(self._free)
+    def mark(self) -> int:
+        """The number of this transaction."""
+        return int(self._state[S.MARK])
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory, without what is kept whole and the journal."""
+        places = (self.hot, self.cold, self.ids, self.taken, self.marks, self._free, self._removed)
+        return sum(array.nbytes for array in (*self.maps, *places, self._table))
 
     def places(self, ids: Words) -> Rows:
         """The place of each id (a row of words each); -1 where it is not here."""
@@ -98,53 +108,85 @@ class Packed(Generic[W]):
     def sets(self, places: Rows) -> Words:
         """The words of the sets at these places, as they were packed."""
         found = np.zeros((len(places), self._words), np.uint64)
-        self._read_bits(self.maps, places, found)
+        kernels.read_bits(self.maps, self._firsts, places, found)
         return found
 
-    def reserve(self, places: Rows) -> Rows:
-        """The same places, with a new one instead of each -1."""
-        new = np.flatnonzero(places < 0)
-        if len(new):
-            places = places.copy()
-            places[new] = self._new_places(len(new))
-        return places
+    # Transactions ------------------------------------------------------------------------------------------------------
 
-    def put(self, ids: Words, sets: Words, hot: Array, cold: Array, whole: Mapping[int, W], places: Rows) -> None:
-        """Write these at their places: see `packing.PackedOfferings`."""
-        new = places[~self.taken[places]]
-        self.write(ids, sets, hot, cold, whole, places)
-        self.taken[new] = True
-        if len(new):
-            self._enter(new)
+    def begin(self) -> None:
+        """From here on everything can be undone."""
+        state = self._state
+        state[S.MARK] += 1
+        state[S.WRITTEN] = state[S.REMOVED] = 0
+        state[S.USED_BEFORE], state[S.FREE_BEFORE] = state[S.USED], state[S.FREE]
+        if self._whole_before:
+            self._whole_before = {}
 
-    def write(self, ids: Words, sets: Words, hot: Array, cold: Array, whole: Mapping[int, W], places: Rows) -> None:
-        """The same without taking a place that is free."""
-        self._write_bits(self.maps, places, sets)
-        self.ids[places], self.hot[:, places], self.cold[places] = ids, hot.T, cold
-        if self.whole:
-            for place in places.tolist():
-                self.whole.pop(place, None)
-        for number, one in whole.items():
-            self.whole[int(places[number])] = one
+    def keep(self) -> None:
+        """What changed stays, and what was removed is told by nothing any more: its places are given away again. Begin anew."""
+        free, removed = int(self._state[S.FREE]), int(self._state[S.REMOVED])
+        if removed:
+            self._free[free : free + removed] = self._removed[:removed]
+            self._state[S.FREE] += removed
+        self.begin()
 
-    def remove(self, places: Rows) -> None:
-        """Empty these places. They are given to others only after `reuse`, so that lists still tell them apart."""
-        kernels.clear_places(self._table, self.ids, places)
-        self._write_bits(self.maps, places, np.zeros((len(places), self._words), np.uint64))
-        self.taken[places] = False
-        for place in places.tolist():
+    def undo(self) -> None:
+        """Have everything as it was at `begin`, and begin anew."""
+        state, written = self._state, int(self._state[S.WRITTEN])
+        lines = self._journal[:written]
+        places, ids, sets = lines[:, 0].astype(np.int64), lines[:, 2 : 2 + ID_WORDS], lines[:, 2 + ID_WORDS :]
+        kernels.write_bits(self.maps, self._firsts, places, np.ascontiguousarray(sets[:, : self._words]))
+        self.ids[places], self.taken[places] = ids, lines[:, 1].astype(np.bool_)
+        self.hot[:, places], self.cold[places] = sets[:, self._words :].astype(np.int64).T, self._journal_cold[:written]
+        for place, one in self._whole_before.items():
             self.whole.pop(place, None)
-
-    def reuse(self, places: Iterable[int]) -> None:
-        """Nothing speaks of these removed places any more."""
-        self._free.extend(places)
-
-    def go_back_to(self, used: int, free: list[int], taken: Mapping[int, bool]) -> None:
-        """Places were written as they were before: these were taken or not; have the index so, too."""
-        self.used, self._free = used, free
-        for place, was_taken in taken.items():
-            self.taken[place] = was_taken
+            if one is not None:
+                self.whole[place] = one
+        state[S.USED], state[S.FREE] = state[S.USED_BEFORE], state[S.FREE_BEFORE]
         self._index_anew(len(self._table))
+        self.begin()
+
+    def change(self, ids: Words, sets: Words, hot: Array, cold: Array, whole: Mapping[int, W], gone: Words) -> tuple[Rows, Words]:
+        """Put these (see `packing.PackedOfferings`), and empty the places of the ids that are `gone`; each id once.
+
+        Returns the places of all, first of those put, -1 for an id that was not there; and the sets that lay there before.
+        Emptied places are given to others only after `keep`, so that lists still tell them apart.
+        """
+        came, number = len(ids), len(ids) + len(gone)
+        self._make_room(came, number)
+        places, old_sets = np.empty(number, np.int64), np.zeros((number, self._words), np.uint64)
+        kernels.change_places(
+            self._table,
+            self._state,
+            self._free,
+            self._removed,
+            self.taken,
+            self.marks,
+            self.ids,
+            self.maps,
+            self._firsts,
+            self.hot,
+            self.cold,
+            self._journal,
+            self._journal_cold,
+            ids,
+            sets,
+            hot,
+            cold,
+            gone,
+            places,
+            old_sets,
+        )
+        if self.whole or whole:
+            self._change_whole(places.tolist(), whole)
+        return places, old_sets
+
+    def _change_whole(self, places: list[int], whole: Mapping[int, W]) -> None:
+        for number, place in enumerate(places):
+            before = self.whole.pop(place, None)
+            self._whole_before.setdefault(place, before)
+            if number in whole:
+                self.whole[place] = whole[number]
 
     def have_names(self, names: Sequence[int]) -> None:
         """Every bitmap has a row for so many names. Kernels rely on that for each name that a packed side has."""
@@ -152,28 +194,24 @@ class Packed(Generic[W]):
             pairs = zip(names, self.maps, strict=True)
             self.maps = tuple(grown(bitmap.T, max(wanted, len(bitmap))).T.copy() for wanted, bitmap in pairs)
 
-    def _new_places(self, n: int) -> Rows:
-        again = self._free[len(self._free) - min(n, len(self._free)) :]
-        del self._free[len(self._free) - len(again) :]
-        fresh = n - len(again)
-        if self.used + fresh > len(self.cold):
-            blocks = -(-max(self.used + fresh, len(self.cold) + len(self.cold) // 8) // BLOCK)
-            self.hot, self.cold = grown(self.hot, blocks * BLOCK), grown(self.cold, blocks * BLOCK)
-            self.taken, self.ids = grown(self.taken, blocks * BLOCK), grown(self.ids.T, blocks * BLOCK).T.copy()
-            self.maps = tuple(grown(bitmap, blocks) for bitmap in self.maps)
-        found = np.array([*again, *range(self.used, self.used + fresh)], np.int64)
-        self.used += fresh
-        return found
-
-    def _enter(self, places: Rows) -> None:
-        self._entered += len(places)
-        if self._entered > _FULL * len(self._table):
-            self._index_anew(max(len(self._table), 1 << int(len(self) / _FULL).bit_length()))
-        else:
-            kernels.set_places(self._table, self.ids, places)
+    def _make_room(self, new: int, changed: int) -> None:
+        """For so many new places, and so many changes in the journal."""
+        used, _, entered, _, written, *_ = self._state.tolist()
+        if used + new > len(self.cold):
+            capacity = BLOCK * -(-max(used + new, len(self.cold) + len(self.cold) // 8) // BLOCK)
+            self.hot, self.cold, self.taken, self.marks, self._free, self._removed = (
+                grown(one, capacity) for one in (self.hot, self.cold, self.taken, self.marks, self._free, self._removed)
+            )
+            self.ids = grown(self.ids.T, capacity).T.copy()
+            self.maps = tuple(grown(bitmap, capacity // BLOCK) for bitmap in self.maps)
+        if entered + new > _FULL * len(self._table):
+            self._index_anew(max(len(self._table), 1 << int((len(self) + new) / _FULL).bit_length()))
+        if written + changed > len(self._journal):
+            room = max(written + changed, 2 * len(self._journal))
+            self._journal, self._journal_cold = grown(self._journal.T, room).T.copy(), grown(self._journal_cold, room)
 
     def _index_anew(self, size: int) -> None:
         self._table = np.zeros(size, np.int32)
         taken = self.taken_places()
-        self._entered = len(taken)
+        self._state[S.ENTERED] = len(taken)
         kernels.set_places(self._table, self.ids, taken)
