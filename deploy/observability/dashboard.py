@@ -148,6 +148,10 @@ ROWS = (
                 "Answers to proposals", "What cities, companies, offices and the secretariat said, in a day.",
                 [(f"sum by (kind, word) (increase({telemetry.FEEDBACK_TOTAL}_total[1d]))", "{{kind}} {{word}}")], "none",
             ),
+            Panel(
+                "The matching engine", "Searches, those by the plain rules, pairs that these judged, technology groups read anew.",
+                [(per_second(telemetry.ENGINE_TOTAL, "what"), "{{what}}")], "ops",
+            ),
         ),
     ),
     Row(

@@ -66,6 +66,7 @@ LOOK_AGE = "musubi_freshness_look_age_seconds"
 SUBMISSIONS_TOTAL = "musubi_submissions"
 MAILS_TOTAL = "musubi_mails"
 FEEDBACK_TOTAL = "musubi_feedback"
+ENGINE_TOTAL = "musubi_matching_engine"
 # How long it takes from one service to another (`common.latency`).
 PROPOSAL_LATENCY = "musubi_proposal_latency_seconds"
 INBOX_LATENCY = "musubi_inbox_latency_seconds"

@@ -27,7 +27,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemet
     service = Service("matching", settings, clock=clock, telemetry=telemetry, migrations=files("matching") / "migrations")
     latency = ProposalLatency(service.telemetry.registry, service.clock)
     service.prepare(self_check.check)
-    memory = Memory()
+    memory = Memory(service.telemetry.registry)
     before = partial(take_locks, memory=memory)
     service.on_events(handlers(memory), at_once=EVENTS_AT_ONCE, before=before, note=latency.note)
     service.on_duties(duties(memory))

@@ -6,20 +6,27 @@ group is forgotten and read anew when it is wanted.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import date
 from typing import TypeVar
 
+from prometheus_client import CollectorRegistry
+from prometheus_client import Counter as Work
+
+from common.telemetry import ENGINE_TOTAL
 from common.transaction import Transaction
 from matching import memory_store, store
 from matching.domain.circumstances import Rates
 from matching.domain.shortlist import Rank
 from matching.domain.sides import Need, Offering
-from matching.engine.field import Field, ListChange
+from matching.engine.field import Counts, Field, ListChange
 from matching.engine.market import Market
 from matching.memory_store import Member
 
 T = TypeVar("T")
+_COUNTED = tuple(field.name for field in fields(Counts))
 
 READ_AT_ONCE = 1000
 OFFERINGS_AT_ONCE, NEEDS_AT_ONCE = 20, 20
@@ -33,6 +40,8 @@ class Group:
         self.name = name
         self.turn = asyncio.Lock()
         self.version = 0
+        self.read = 0
+        """How often it was read from the beginning since that was told last."""
         self._fields: dict[str, Field] = {}
         self._market = Market()
 
@@ -60,6 +69,7 @@ class Group:
         """Read what others changed up to this version."""
         if self.version == version:
             return
+        self.read += self.version == 0
         async for offerings in memory_store.offerings_since(tx, self.name, self.version, READ_AT_ONCE):
             gone = [one.id for one in offerings if one.offering is None]
             await self.change_offerings([one.offering for one in offerings if one.offering is not None], gone)
@@ -96,6 +106,15 @@ class Group:
     def changed_lists(self) -> list[ListChange]:
         """The lists that read differently than when they were last kept, and those of needs that changed."""
         return [change for field in self._fields.values() for change in field.changed_lists()]
+
+    def work(self) -> Counter[str]:
+        """How much the engine did since this was asked last, by what it was."""
+        done: Counter[str] = Counter()
+        for field in self._fields.values():
+            counts, field.counts = field.counts, Counts()
+            done.update({name: getattr(counts, name) for name in _COUNTED})
+        done["groups_read"], self.read = self.read, 0
+        return done
 
     def listed(self, need_id: str) -> list[Rank] | None:
         """The list of a need; None where it is not open here."""
@@ -226,6 +245,7 @@ class Hold:
             else:
                 self._go_back(name)
         for group in self._groups.values():
+            self._memory.count(group.work())
             group.turn.release()
         self._memory.let_go(self._tx)
 
@@ -237,9 +257,11 @@ class Hold:
 
 
 class Memory:
-    """The technology groups as one process knows them, each read when it is first wanted."""
+    """The technology groups as one process knows them, each read when it is first wanted. `registry` is told how much work that
+    was."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self._work = Work(ENGINE_TOTAL, "What the matching engine did", ["what"], registry=registry)
         self._groups: dict[str, Group] = {}
         self._holds: dict[Transaction, Hold] = {}
 
@@ -259,6 +281,11 @@ class Memory:
     def held(self, tx: Transaction) -> Hold:
         """What a transaction holds."""
         return self._holds[tx]
+
+    def count(self, work: Mapping[str, int]) -> None:
+        """So much was done."""
+        for what, amount in work.items():
+            self._work.labels(what).inc(amount)
 
     def let_go(self, tx: Transaction) -> None:
         """The transaction is over."""
