@@ -50,7 +50,7 @@ class Hop:
 
     def has_records(self) -> bool:
         """Whether a batch is in its hands."""
-        return self.service._subscription is not None and self.service._subscription.busy
+        return any(subscription.busy for subscription in self.service._subscriptions.values())
 
     def told(self, metric: str, **labels: str) -> float:
         return self.service.telemetry.registry.get_sample_value(f"musubi_{metric}_total", labels) or 0

@@ -55,8 +55,7 @@ class World:
 
     @property
     def subscription(self) -> Subscription:
-        assert self._hop._subscription
-        return self._hop._subscription
+        return self._hop._subscriptions["hop"]
 
     @property
     def stay(self) -> Stay:

@@ -16,7 +16,7 @@ import asyncpg
 from common import migrate
 from common.background import Loop, Step
 from common.clock import Clock, utc_now
-from common.contracts.registry import CONTROL_TOPICS, FACTS, TOPICS, Topic
+from common.contracts.registry import CONTROL_TOPICS, FACTS, TOPICS, Topic, service_of
 from common.contracts.values import Fact
 from common.due import DutyHandler, DutyRunner
 from common.errors import TryAgain
@@ -47,8 +47,6 @@ _EMBEDDED_SESSION_SECONDS = 3
 """The embedded broker lets who comes back wait for nearly a session; other members, which need a longer one, it has not."""
 
 _REPORT_PAUSE = 0.2
-_HANDLE_EVENTS = frozenset({"parked events", "duties"})
-"""Background work in which handlers run."""
 
 
 class CannotStart(Exception):
@@ -81,21 +79,25 @@ class Service:
         self._folders = {"messaging": files("common") / "migrations" / "messaging", name: migrations}
         self._broker = Broker(settings.kafka, settings.incarnation, settings.kafka_login)
         self._readers: dict[str, tuple[str, ...]] = {}
+        self._topics: dict[str, Topic] = {}
         window = Window(self._readers) if self._broker.forgets else None
-        self._relay = Relay(settings.postgres, name, self._broker, self.telemetry, window=window)
+        self._relay = Relay(settings.postgres, name, self._broker, self.telemetry, window=window, topics=self._topics)
         self.database = Database(settings.postgres, name, clock=clock, announce=self._relay.announce)
         self._health = Health(self.database, self._broker, self.telemetry)
         self._freshness = Freshness(self.database, self._broker, self.telemetry.registry)
         self._watchdog = Watchdog(settings.watchdog, self.telemetry)
         self._migrated = False
         self._patience = patience
-        self.consumer: Consumer | None = None
-        self._subscription: Subscription | None = None
+        self.consumers: dict[str, Consumer] = {}
+        """What reads events here, by consumer group."""
+        self._subscriptions: dict[str, Subscription] = {}
         self._loops: dict[str, Loop] = {}
+        self._handling = {"duties"}
+        """Background work in which handlers run."""
         self._preparations: list[Callable[[], object]] = []
         self._prepared = asyncio.Event()
         self._health.needs_topics(CONTROL_TOPICS)
-        self._control = self._know(TOPICS)
+        self._know(TOPICS)
         self.in_background("database check", self._health.look_at_database, every=2, after_commits=False)
         self.in_background("broker check", self._health.look_at_broker, every=5, after_commits=False)
         self.in_background("freshness", self._freshness.look_at_database, every=LOOK_SECONDS, after_commits=False)
@@ -109,59 +111,94 @@ class Service:
         facts: Mapping[str, type[Fact]] = FACTS,
         topics: Mapping[str, Topic] = TOPICS,
         note: Note | None = None,
+        group: str = "",
+        together: bool = False,
+        owners_retry: bool = False,
     ) -> None:
         """What to do with which events. `at_once` is the most that one transaction takes; `before` sees all its events first,
         for a service that has to take locks in one order whatever the types; `facts` and `topics` are all that anybody knows;
-        `note` is told after each commit what took effect."""
+        `note` is told after each commit what took effect.
+
+        `group` is the consumer group: that of the service's name, or one more, whose name begins with that and a hyphen. Each has
+        topics of its own. `together`: partitions of equal number of all its topics, which have to have equally many, are read by
+        the same process. `owners_retry`: what is parked is retried by the process that reads the key's partition, and by no
+        other; its topics have to be placed by the first part of the key. Raises `ValueError` where this cannot be."""
         if not handlers:
             return
+        group = group or self.name
         consumer = Consumer(
-            self.database, self.name, handlers, self.telemetry,
+            self.database, group, handlers, self.telemetry,
             facts=facts, topics=topics, before=before, after_batch=self.wake_all, note=note,
         )  # fmt: skip
-        self.consumer = consumer
+        self._may_read(consumer, topics, together=together, owners_retry=owners_retry)
+        self.consumers[group] = consumer
         self._health.needs_topics(consumer.topics)
-        self._control = self._know(topics)
-        self._subscription = Subscription(
+        self._know(topics)
+        subscription = self._subscriptions[group] = Subscription(
             consumer, self._broker, self.telemetry,
-            at_once=at_once, membership=self._membership(), trimmed=self._ask_for_all, moved=self._moved,
-            give_up=self._watchdog.give_up,
+            at_once=at_once, together=together, membership=self._membership(group), trimmed=self._ask_for_all,
+            moved=self._moved, give_up=self._watchdog.give_up,
         )  # fmt: skip
         self.in_background("progress", self._report, every=5, after_commits=False)
-        self._freshness.reads(consumer)
-        self.in_background("freshness of events", self._freshness.look_at_log, every=LOOK_SECONDS, after_commits=False)
-        unparker = Unparker(self.database, consumer, self._control.ask, self.telemetry)
-        self.in_background("parked events", unparker.step, every=1, after_commits=False)  # a look after every batch adds up
+        if group == self.name:
+            self._freshness.reads(consumer)
+            self.in_background("freshness of events", self._freshness.look_at_log, every=LOOK_SECONDS, after_commits=False)
+        unparker = Unparker(self.database, consumer, self._ask, self.telemetry, owns=subscription.owns if owners_retry else None)
+        parked = "parked events" if group == self.name else f"parked events of {group}"
+        self._handling.add(parked)
+        self.in_background(parked, unparker.step, every=1, after_commits=False)  # a look after every batch adds up
 
-    def _know(self, topics: Mapping[str, Topic]) -> Control:
+    def _may_read(self, consumer: Consumer, topics: Mapping[str, Topic], *, together: bool, owners_retry: bool) -> None:
+        group, wanted = consumer.group, [topics[name] for name in consumer.topics]
+        if service_of(group) != self.name and group != self.name:
+            raise ValueError(f"{group} is no group of {self.name}")
+        if group in self.consumers:
+            raise ValueError(f"{group} has its handlers already")
+        if taken := {name for other in self.consumers.values() for name in other.topics}.intersection(consumer.topics):
+            raise ValueError(f"another group of {self.name} reads {', '.join(sorted(taken))}")
+        if together and len({topic.partitions for topic in wanted}) > 1:
+            raise ValueError("topics that are read together have to have equally many partitions")
+        if owners_retry and any(topic.placed_by != "first-part" for topic in wanted):
+            raise ValueError("only what is placed by the first part of the key can be left to its owner")
+
+    @property
+    def consumer(self) -> Consumer | None:
+        """What reads events for the group of the service's name."""
+        return self.consumers.get(self.name)
+
+    def _know(self, topics: Mapping[str, Topic]) -> None:
         """Who reads what: whom the embedded relay waits for, what we may be asked to send again, what may be dropped, and which
         topics have to be there for us to write to."""
         self._health.needs_topics(topic.name for topic in topics.values() if topic.is_produced_by(self.name))
+        self._topics |= topics
         self._readers |= {topic.name: topic.readers for topic in topics.values()}
         # It looks at the clock itself, and does its work once an hour.
-        pruner = Pruner(self.database, self.telemetry, topics=topics)
+        pruner = Pruner(self.database, self.telemetry, topics=self._topics)
         self.in_background("prune", pruner.step, every=300, after_commits=False)
-        return Control(self._broker, self.name, self._relay, self.telemetry, topics=topics)
+        self._control = Control(self._broker, self.name, self._relay, self.telemetry, topics=self._topics)
 
-    def _membership(self) -> Membership:
+    def _membership(self, group: str) -> Membership:
         if self._broker.forgets:
             return Membership(_EMBEDDED_SESSION_SECONDS)
         instance = self.settings.instance
-        return Membership(self.settings.session_timeout, f"{instance}-{self.name}" if instance else "")
+        return Membership(self.settings.session_timeout, f"{instance}-{group}" if instance else "")
+
+    async def _ask(self, resend: Resend) -> None:
+        await self._control.ask(resend)  # that of now: each call of `on_events` makes another
 
     async def _ask_for_all(self, topic: str) -> None:
-        await self._control.ask(Resend(topic, "", 0, 0))
+        await self._ask(Resend(topic, "", 0, 0))
 
     def _moved(self) -> None:
         if self._broker.forgets:  # its relay waits until what it sent is read
             self.wake("progress")
 
     async def _report(self) -> bool:
-        """Tell the relays how far this process is with what it owns."""
-        assert self._subscription
-        incarnation, next_ = self._subscription.progress()
-        if next_:
-            await self._control.report(Progress(self.name, incarnation, next_))
+        """Tell the relays how far this process is with what it owns, for each of its groups."""
+        for group, subscription in self._subscriptions.items():
+            incarnation, next_ = subscription.progress()
+            if next_:
+                await self._control.report(Progress(group, incarnation, next_))
         if self._broker.forgets:
             await asyncio.sleep(_REPORT_PAUSE)  # woken after every batch, it would say too much
         return False
@@ -199,7 +236,6 @@ class Service:
     def readiness(self) -> dict[str, str | bool]:
         """Each thing that the service waits for; False is not ready. `missing_topics`, only where there are any, names them and
         says what makes them."""
-        consumer = True if self._subscription is None else self._subscription.assigned
         missing = ", ".join(sorted(self._health.missing_topics))
         return (
             {
@@ -207,7 +243,7 @@ class Service:
                 "migrations": self._migrated,
                 "broker": self._health.broker,
                 "topics": not missing,
-                "consumer": consumer,
+                "consumer": all(subscription.assigned for subscription in self._subscriptions.values()),
             }
             | ({"prepared": self._prepared.is_set()} if self._preparations else {})
             | ({"missing_topics": f"{missing} (`musubi topics apply` creates them)"} if missing else {})
@@ -223,8 +259,9 @@ class Service:
                 await self._open_database()
                 messaging.append(asyncio.create_task(self._relay.run(), name="relay"))
                 messaging.append(asyncio.create_task(self._control.run(), name="control"))
-                if self._subscription is not None:
-                    messaging.append(asyncio.create_task(self._once_prepared(self._subscription.run), name="subscription"))
+                for group, subscription in self._subscriptions.items():
+                    reading = self._once_prepared(subscription.run)
+                    messaging.append(asyncio.create_task(reading, name=f"subscription of {group}"))
                 background.append(asyncio.create_task(self._prepare(), name="preparation"))
                 background += [asyncio.create_task(self._run(loop), name=loop.name) for loop in self._loops.values()]
                 yield
@@ -245,7 +282,7 @@ class Service:
         await run()
 
     async def _run(self, loop: Loop) -> None:
-        if loop.name in _HANDLE_EVENTS:
+        if loop.name in self._handling:
             await self._prepared.wait()
         await loop.run()
 
@@ -280,8 +317,8 @@ class Service:
         begun = asyncio.get_running_loop().time()
         for task in background:
             task.cancel()
-        if self._subscription is not None and messaging:
-            await self._subscription.stop(_LAST_BATCH_SECONDS)
+        if messaging:
+            await asyncio.gather(*(subscription.stop(_LAST_BATCH_SECONDS) for subscription in self._subscriptions.values()))
         if self._relay.leading:
             await self._send_the_rest()
         for task in messaging:

@@ -83,6 +83,7 @@ class Consumer:
         do, to take locks in one order; `after_batch` is told after each commit, and `note` what came of the fresh events."""
         self.database = database
         self.group = group
+        self.known = topics
         self.topics = sorted({kind.topic for kind in handlers})
         self.types = frozenset(kind.type for kind in handlers)
         self._told = told

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaAckableMessage
@@ -16,6 +18,9 @@ from common.messaging import unpacking
 from common.messaging.broker import Broker
 
 LEAVE_SECONDS = 3
+_DEALT_OUT = (RoundRobinPartitionAssignor,)
+_NUMBERS_TOGETHER = (RangePartitionAssignor, *_DEALT_OUT)
+"""The second is for a roll-out: members of before know only that one, and a group takes what all of its members know."""
 SPARE_SECONDS = 2
 """A request may take so much longer than a session: joining waits for members that are gone until their sessions end."""
 
@@ -45,8 +50,10 @@ def subscribed(
     listener: ConsumerRebalanceListener,
     *,
     at_once: int,
+    together: bool = False,
 ) -> tuple[Any, Any]:
-    """A Kafka client and its one subscriber, neither started."""
+    """A Kafka client and its one subscriber, neither started. `together`: partitions of equal number go to the same member,
+    once all members of the group ask for that."""
     unpacking.take_any()
     kafka: Any = KafkaBroker(
         broker.bootstrap,
@@ -60,6 +67,7 @@ def subscribed(
     subscriber = kafka.subscriber(
         *topics,
         group_id=group,
+        partition_assignment_strategy=_NUMBERS_TOGETHER if together else _DEALT_OUT,
         group_instance_id=membership.instance or None,
         session_timeout_ms=int(1000 * membership.session),
         heartbeat_interval_ms=int(min(1000, 1000 * membership.session / 3)),  # so soon a member hears that another one is gone

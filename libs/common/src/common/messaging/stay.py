@@ -92,6 +92,13 @@ class Stay(ConsumerRebalanceListener):
         """The life of the broker, and the next offset in each partition that we own."""
         return self._owned.incarnation, {part: self._owned.next[part] for part in self._owned.generations}
 
+    def holds(self, topic: str, place: Callable[[int], int]) -> bool:
+        """Whether the partition of `topic` is ours that `place` says, given how many there are."""
+        if not self.settled:
+            return False
+        amount = len(self._subscriber.consumer.partitions_for_topic(topic) or ())
+        return amount > 0 and Partition(topic, place(amount)) in self._owned.generations
+
     async def look_after(self, parts: Collection[Partition], shorter: Collection[Partition]) -> None:
         """Claim what is not claimed yet (PostgreSQL may have been away at the assignment), and begin anew in logs that are
         shorter than they were."""

@@ -4,15 +4,18 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from common.background import seldom
 from common.messaging import kafka_reader
 from common.messaging.broker import Broker
 from common.messaging.consumer import Consumer
+from common.messaging.gate import LaneKey
 from common.messaging.kafka_reader import Membership
 from common.messaging.lookout import Lookout, NewTopic, Stuck
 from common.messaging.message import Partition
+from common.messaging.placement import placed
 from common.messaging.stay import Stay
 from common.telemetry import Telemetry
 
@@ -37,17 +40,20 @@ class Subscription:
         told: Telemetry,
         *,
         at_once: int = 2000,
+        together: bool = False,
         membership: Membership = Membership(),  # noqa: B008  a tuple
         trimmed: Callable[[str], Awaitable[None]] = _nobody_to_ask,
         moved: Callable[[], None] = lambda: None,
         give_up: Callable[[str], None] = lambda reason: None,
     ) -> None:
-        """`at_once` records at most make a batch. `trimmed` is told a topic whose log lost records that nobody had read, `moved`
-        that there is progress, `give_up` why starting again does not help."""
+        """`at_once` records at most make a batch. `together`: partitions of equal number of all topics go to the same member;
+        then nothing is read before all topics are there. `trimmed` is told a topic whose log lost records that nobody had read,
+        `moved` that there is progress, `give_up` why starting again does not help."""
         self._consumer = consumer
         self._broker = broker
         self._told = told
         self._at_once = at_once
+        self._together = together
         self._membership = membership
         self._trimmed = trimmed
         self._moved = moved
@@ -76,6 +82,10 @@ class Subscription:
     def progress(self) -> tuple[str, dict[Partition, int]]:
         """The life of the broker, and the next offset in each partition that we own."""
         return self._stay.progress()
+
+    def owns(self, where: LaneKey) -> bool:
+        """Whether the partition that this key is placed in is assigned to this process just now."""
+        return self._stay.holds(where[0], partial(placed, self._consumer.known.get(where[0]), where[1]))
 
     async def run(self) -> None:
         """Consume until cancelled; whatever happens, start again."""
@@ -110,9 +120,12 @@ class Subscription:
         topics = [topic for topic in self._consumer.topics if topic not in missing]
         if not topics:
             raise NewTopic("none of the topics is there yet")
+        if missing and self._together:  # who sees fewer topics than another member has other partitions of the rest
+            raise NewTopic(f"{', '.join(sorted(missing))} is not there yet, and all topics are read together")
         kafka, subscriber = kafka_reader.subscribed(
-            self._broker, self._consumer.group, topics, self._membership, stay, at_once=self._at_once
-        )
+            self._broker, self._consumer.group, topics, self._membership, stay,
+            at_once=self._at_once, together=self._together,
+        )  # fmt: skip
         stay.reads_by(subscriber)
         lookout = Lookout(self._broker, incarnation, self._told, session=self._membership.session, missing=missing)
         try:

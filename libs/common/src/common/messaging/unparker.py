@@ -41,12 +41,23 @@ class _Outcome:
 class Unparker:
     """A background step over the parked events of one group; several processes share the work, key by key."""
 
-    def __init__(self, database: Database, consumer: Consumer, ask: Ask, told: Telemetry) -> None:
+    def __init__(
+        self,
+        database: Database,
+        consumer: Consumer,
+        ask: Ask,
+        told: Telemetry,
+        *,
+        owns: Callable[[LaneKey], bool] | None = None,
+    ) -> None:
+        """`owns`, where given, says which keys are this process's at the moment; the others are left to theirs. It is asked with
+        the first part of each key, from which its partition has to follow."""
         self._database = database
         self._consumer = consumer
         self._group = consumer.group
         self._ask = ask
         self._told = told
+        self._owns = owns
         # A transaction that was rolled back cannot count itself.
         self._troubles: dict[LaneKey, int] = {}
 
@@ -58,7 +69,7 @@ class Unparker:
         try:
             with self._consumer.spans() as spans:
                 async with self._database.transaction() as tx:
-                    where = await parked.take_overdue(tx, self._group, self._consumer.topics)
+                    where = await self._take_overdue(tx)
                     if where is None:
                         return False
                     outcome = await self._go_on(tx, where, spans)
@@ -72,6 +83,13 @@ class Unparker:
         if outcome.missing is not None:
             await self._ask(outcome.missing)
         return True
+
+    async def _take_overdue(self, tx: Transaction) -> LaneKey | None:
+        topics, owns = self._consumer.topics, self._owns
+        if owns is None:
+            return await parked.take_overdue(tx, self._group, topics)
+        ours = [first for first in await parked.first_parts_overdue(tx, self._group, topics) if owns(first)]
+        return await parked.take_overdue(tx, self._group, topics, of=ours) if ours else None
 
     async def _go_on(self, tx: Transaction, where: LaneKey, spans: EventSpans) -> _Outcome:
         """The next step of one key."""
