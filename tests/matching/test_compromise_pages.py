@@ -7,6 +7,7 @@ from common.contracts.needs import NeedPosted
 from tests.matching.pairs import DIMMING, EFFICACY, need_fact
 from tests.matching.running import Site, words_of
 
+OVERVIEW = "/matching/compromises"
 PAGE = "/matching/compromises/lighting.street_led"
 API = "/api/matching/v1/compromises/lighting.street_led"
 
@@ -68,9 +69,34 @@ async def test_the_list_of_proposals_leads_there_but_not_companies(site: Site) -
     officer = await site.reader(Role.OFFICER, "city-Da Nang")
     assert f'href="{PAGE}"' in (await officer.get("/matching")).text
     assert (await officer.get(PAGE)).status_code == 200
+    shortlist = words_of(listed := (await officer.get("/matching/needs/0a3c7d4e-0000-4000-8000-000000000002")).text)
+    assert "3 needs of this kind: buy together?" in shortlist
+    assert f'href="{PAGE}"' in listed
     company = await site.reader(Role.COMPANY, "somebody")
     assert (await company.get(PAGE)).status_code == 404
+    assert (await company.get(OVERVIEW)).status_code == 404
+    assert OVERVIEW not in (await company.get("/matching")).text
     assert (await company.get(API)).status_code == 404
+
+
+async def test_the_overview_has_every_technology_that_two_open_needs_ask_for(site: Site) -> None:
+    await site.matching.take(need_of("Hai Phong", 1))
+    officer = await site.reader(Role.OFFICER, "city-Hai Phong")
+    assert "No technology has two open needs." in words_of((await officer.get(OVERVIEW)).text)
+    await three_cities(site)
+    await site.matching.take(need_of("Da Nang", 4, technology="lighting.tunnel_led"), need_of("Da Nang", 5, quantity=700))
+    page = await officer.get(OVERVIEW)
+    assert f'href="{PAGE}"' in page.text
+    assert "lighting.tunnel_led" not in page.text
+    assert "LED street lighting 4 3 6,000 lamps" in words_of(page.text)
+    assert f'href="{OVERVIEW}"' in (await officer.get("/matching")).text
+
+
+async def test_where_all_fit_together_no_figure_is_shown_of_steps_that_nobody_has_to_take(site: Site) -> None:
+    await site.matching.take(need_of("Hai Phong", 1, requirements=[DALI]), need_of("Da Nang", 2, requirements=[DALI]))
+    words = words_of((await (await site.reader(Role.SECRETARIAT, "secretariat")).get(PAGE)).text)
+    assert "Fit together as they are 2" in words
+    assert "Together after all steps" not in words
 
 
 async def test_a_group_and_an_unknown_code_are_not_found_and_one_need_has_nobody_to_agree_with(site: Site) -> None:

@@ -1,5 +1,6 @@
 """Which needs a company would reach if…: every promise is what would happen, and the company learns no more than it may."""
 
+import re
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -274,6 +275,19 @@ async def test_the_page_narrows_to_one_offering(site: Site) -> None:
     assert "No single change would bring another need." in words_of((await office.get(f"{REACH}?offering={OFFERING_ID}")).text)
     proposal = (await office.get(f"/matching/needs/{NEED_ID}/offerings/{OFFERING_ID}")).text
     assert f"{REACH}?offering={OFFERING_ID}" in proposal
+    assert f'href="{REACH}"' in (await office.get(f"{REACH}?offering={OFFERING_ID}")).text
+    assert f'href="{REACH}?offering={second.id}"' in (await office.get(REACH)).text
+
+
+async def test_what_the_colour_of_a_need_says_is_said_in_words_too(site: Site) -> None:
+    await site.matching.take(need_fact(), other("b", countries_served=["JP"], countries_of_interest=[]))
+    page = (await (await site.reader(Role.COMPANY, COMPANY_ID)).get(REACH)).text
+    assert re.search(r'</a><span class="visually-hidden">: onto the shortlist.</span>', page)
+
+
+async def test_a_company_that_lists_nothing_is_not_sent_to_a_page_that_it_does_not_have(site: Site) -> None:
+    own = await site.reader(Role.COMPANY, COMPANY_ID)
+    assert REACH not in (await own.get("/matching")).text
 
 
 @pytest.mark.parametrize("path", [REACH, AS_JSON])

@@ -1,6 +1,7 @@
 """SQL of what keeps needs apart: the open needs of one technology, and how many there are of each."""
 
 from collections.abc import Collection
+from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
@@ -32,6 +33,24 @@ async def open_needs(tx: Transaction, technology: str, country: str | None, *, l
         limit,
     )
     return [AskingRead(Asking(_need_from(judged), city), load(NeedSummary, summary)) for judged, city, summary in rows]
+
+
+class TechnologyAsked(NamedTuple):
+    """A technology that several open needs ask for: how many, of how many cities, for how much of its unit."""
+
+    technology: str
+    needs: int
+    cities: int
+    units: Decimal
+
+
+async def technologies_asked(tx: Transaction) -> list[TechnologyAsked]:
+    """Those that two open needs or more ask for, those that most ask for first."""
+    rows = await tx.fetch(
+        """select technology, count(*), count(distinct municipality_id), sum((judged ->> 'quantity')::numeric) from need
+        where open group by 1 having count(*) > 1 order by 2 desc, 1"""
+    )
+    return [TechnologyAsked(*row) for row in rows]
 
 
 async def needs_by_country(tx: Transaction, technology: str) -> dict[str, int]:

@@ -14,6 +14,7 @@ from common.errors import NotFound
 from common.service import Service
 from common.vocabulary import technologies
 from matching import compromise_store
+from matching.compromise_store import TechnologyAsked
 from matching.domain.compromise import Asking, Compromise, Pool, cities_of, compromise, quantity_of
 from matching.page_store import Scope
 
@@ -50,6 +51,14 @@ class Compromises(NamedTuple):
 def may_read(reader: Principal) -> bool:
     """Everybody who sees proposals, but for companies."""
     return Scope.of(reader).company is None
+
+
+async def technologies_to_compare(service: Service, reader: Principal) -> list[TechnologyAsked]:
+    """Technologies of which there is something to compare. Raises `NotFound` for companies."""
+    if not may_read(reader):
+        raise NotFound
+    async with service.database.reading() as tx:
+        return await compromise_store.technologies_asked(tx)
 
 
 async def compromises_of(service: Service, reader: Principal, technology: str, country: str | None = None) -> Compromises:

@@ -20,7 +20,7 @@ from common.vocabulary import technologies
 from common.web.addresses import address, each_taken_off, known_form, window
 from common.web.application import Pages
 from common.web.list_parameters import Code, PageNumber
-from matching import compromise_pages, compromise_store, feedback_store, page_store, reach_pages, store
+from matching import compromise_pages, compromise_store, feedback_store, page_store, reach_pages, reach_store, store
 from matching.compromising import may_read
 from matching.domain.blocking import what_blocks
 from matching.domain.changes import WHO, Said
@@ -77,6 +77,7 @@ def routes(service: Service) -> APIRouter:
             entries = await page_store.needs(tx, scope, narrowed, skip=part.skip, limit=PER_PAGE)
             blocks = await _blocks(tx, entries)
             alike = await compromise_store.needs_of_technologies(tx, {one.need.technology for one in entries})
+            may_reach = scope.company and await reach_store.lists_something(tx, known_form(scope.company))
         in_use = {name: value for name, value in narrowed._asdict().items() if value}
         return pages.render(
             request,
@@ -87,6 +88,7 @@ def routes(service: Service) -> APIRouter:
             alike=alike if may_read(reader) else {},
             counts=counts,
             scope=scope,
+            may_reach=may_reach,
             narrowed=narrowed,
             part=part,
             groups=[one.code for one in technologies().values() if not one.unit],
@@ -106,8 +108,19 @@ def routes(service: Service) -> APIRouter:
             field = await page_store.offerings_in(tx, scope, wide_field(found.need))
             missed = await _near_misses(tx, found, field, circumstances, NEAR_MISSES_OF_A_NEED)
             became = await feedback_store.outcomes_of(tx, need_id)
+            technology = found.need.technology
+            alike = await compromise_store.needs_of_technologies(tx, {technology}) if may_read(reader) else {}
         blocking = None if found.places else await asyncio.to_thread(what_blocks, found.need, field, circumstances)
-        return pages.render(request, "shortlist.html", **words, found=found, missed=missed, blocking=blocking, became=became)
+        return pages.render(
+            request,
+            "shortlist.html",
+            **words,
+            found=found,
+            missed=missed,
+            blocking=blocking,
+            became=became,
+            alike=alike.get(technology, 0),
+        )
 
     @router.get("/matching/needs/{need_id}/offerings/{offering_id}")
     async def proposal(request: Request, reader: Reader, need_id: str, offering_id: str) -> HTMLResponse:

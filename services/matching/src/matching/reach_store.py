@@ -26,6 +26,11 @@ async def offerings_of(tx: Transaction, company: str) -> list[ShownOffering]:
     return [ShownOffering(_offering_from(judged), from_json(names), from_json(by)) for judged, names, by in rows]
 
 
+async def lists_something(tx: Transaction, company: str) -> bool:
+    """Whether a company has a listed offering."""
+    return await tx.fetchval("select exists (select 1 from offering where company ->> 'id' = $1 and fields <> '{}')", company)
+
+
 class NeedRead(NamedTuple):
     """An open need as the rules look at it; `summary` is its JSON, read only of those that are shown."""
 
