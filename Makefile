@@ -30,6 +30,8 @@ setup: .venv/.ready        ## make .venv with everything in it; .venv/bin/musubi
 	@test -x $(UV) || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps $(MEMBERS:%=-e %)
+	@echo "Compiling the matching engine (once; half a minute)…"
+	@$(RUN)/python -c 'from matching.engine import self_check; self_check.check()'
 	@touch $@
 
 text: setup                ## add the language model (95 MB): suggestions of technologies by meaning, too

@@ -124,7 +124,8 @@ async def test_lists_are_the_oracle_s_though_transactions_die_and_two_processes_
         known(matching, facts)
         assert await matching.stored() == await matching.oracle()
     assert died > 10
-    groups = await _groups(matching)
+    async with matching.database.reading() as tx:
+        groups = await memory_store.groups(tx)
     for group in groups:
         found = [await ids_in_memory(matching, memory, group) for memory in (*memories, Memory())]
         assert found[0] == found[1] == found[2]
@@ -165,11 +166,6 @@ async def _with_accidents(tx: Transaction, memory: Memory, facts: Sequence[Fact]
         tx.connection.terminate()
 
 
-async def _groups(matching: Matching) -> list[str]:
-    async with matching.database.reading() as tx:
-        return [row[0] for row in await tx.fetch("select technology_group from group_version")]
-
-
 async def test_a_new_process_reads_only_what_it_has_not_seen(matching: Matching) -> None:
     await matching.take(need_fact(), offering_fact())
     others = Memory()
@@ -181,3 +177,11 @@ async def test_a_new_process_reads_only_what_it_has_not_seen(matching: Matching)
         needs = [one async for some in memory_store.needs_since(tx, "lighting", version, 10) for one in some]
     assert ([one.id for one in since], needs) == ([OFFERING_ID], [])
     assert await ids_in_memory(matching, others, "lighting") == {NEED_ID: []}
+
+
+async def test_a_process_knows_every_group_before_its_first_event(matching: Matching) -> None:
+    await matching.take(need_fact(), offering_fact(), need_fact(id=f"{NEED_ID[:-1]}2", technology="water.pumps", unit="unit"))
+    others = Memory()
+    await others.read_everything(matching.database)
+    versions = {name: (others.group(name).version, matching.memory.group(name).version) for name in ("lighting", "water")}
+    assert all(read == known > 0 for read, known in versions.values())

@@ -12,7 +12,6 @@ from common.settings import Settings
 from common.telemetry import Telemetry
 from common.web import application as web
 from matching import api, compromise_api, feedback_api, feedback_pages, pages, suggestions
-from matching.engine import self_check
 from matching.giving_feedback import FeedbackCount
 from matching.handlers import duties, handlers, take_locks
 from matching.latency import ProposalLatency
@@ -26,8 +25,9 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemet
     """Matching as an ASGI application; nothing is opened before its lifespan begins."""
     service = Service("matching", settings, clock=clock, telemetry=telemetry, migrations=files("matching") / "migrations")
     latency = ProposalLatency(service.telemetry.registry, service.clock)
-    service.prepare(self_check.check)
     memory = Memory(service.telemetry.registry)
+    service.prepare(memory.check_the_engine)
+    service.prepare(partial(memory.read_everything, service.database))
     before = partial(take_locks, memory=memory)
     service.on_events(handlers(memory), at_once=EVENTS_AT_ONCE, before=before, note=latency.note)
     service.on_duties(duties(memory))

@@ -15,12 +15,14 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as Work
 
+from common.postgres import Database
 from common.telemetry import ENGINE_TOTAL
 from common.transaction import Transaction
 from matching import memory_store, store
 from matching.domain.circumstances import Rates
 from matching.domain.shortlist import Rank
 from matching.domain.sides import Need, Offering
+from matching.engine import self_check
 from matching.engine.field import Counts, Field, ListChange
 from matching.engine.market import Market
 from matching.memory_store import Member
@@ -264,6 +266,18 @@ class Memory:
         self._work = Work(ENGINE_TOTAL, "What the matching engine did", ["what"], registry=registry)
         self._groups: dict[str, Group] = {}
         self._holds: dict[Transaction, Hold] = {}
+
+    async def check_the_engine(self) -> None:
+        """Have it compiled, and compare it with the plain rules; raises `KernelsDisagree`."""
+        await asyncio.to_thread(self_check.check)
+
+    async def read_everything(self, database: Database) -> None:
+        """Know every group there is, each in a transaction of its own, so that no event waits for it later."""
+        async with database.reading() as tx:
+            groups = await memory_store.groups(tx)
+        for group in groups:
+            async with database.transaction() as tx:
+                await self.hold(tx, [group])
 
     def group(self, name: str) -> Group:
         """A group; nothing may be known of it yet."""

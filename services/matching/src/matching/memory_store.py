@@ -24,6 +24,11 @@ async def versions(tx: Transaction, groups: Collection[str]) -> dict[str, int]:
     return dict.fromkeys(groups, 0) | {row[0]: row[1] for row in rows}
 
 
+async def groups(tx: Transaction) -> list[str]:
+    """Every technology group in which there ever was something."""
+    return [row[0] for row in await tx.fetch("select technology_group from group_version order by 1")]
+
+
 class NeedInGroup(NamedTuple):
     """A need that changed in a group: it is judged for that day; None where it is not in the group any more."""
 
