@@ -24,7 +24,7 @@ from common.freshness import LOOK_SECONDS, Age, Freshness
 from common.health import Health
 from common.messaging import outbox
 from common.messaging.broker import Broker
-from common.messaging.consumer import Consumer, Handler, Note
+from common.messaging.consumer import Consumer, Handler, Note, outside_trouble
 from common.messaging.control import Control, Progress, Resend
 from common.messaging.kafka_reader import Membership
 from common.messaging.prune import Pruner
@@ -94,7 +94,7 @@ class Service:
         self._loops: dict[str, Loop] = {}
         self._handling = {"duties"}
         """Background work in which handlers run."""
-        self._preparations: list[Callable[[], object]] = []
+        self._preparations: list[Callable[[], Awaitable[None]]] = []
         self._prepared = asyncio.Event()
         self._health.needs_topics(CONTROL_TOPICS)
         self._know(TOPICS)
@@ -208,9 +208,9 @@ class Service:
         if duties:
             self.in_background("duties", DutyRunner(self.database, duties, self.telemetry).step, every=1)
 
-    def prepare(self, step: Callable[[], object]) -> None:
-        """Have this done in a thread at the start. Events and duties wait for it, and so does readiness; pages do not. If it
-        raises, the process ends."""
+    def prepare(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Have this done at the start, after those given before. Events and duties wait for it, and so does readiness; pages do
+        not. If it raises, the process ends."""
         self._preparations.append(step)
 
     def watch(self, age: Age) -> None:
@@ -269,13 +269,18 @@ class Service:
                 await self._stop(background, messaging)
 
     async def _prepare(self) -> None:
-        try:
-            for step in self._preparations:
-                await asyncio.to_thread(step)
-        except Exception as error:  # noqa: BLE001  nothing could be handled right without it
-            self._watchdog.give_up(f"not prepared: {error!r}"[:256])
-        else:
-            self._prepared.set()
+        for step in self._preparations:
+            while True:
+                try:
+                    await step()
+                    break
+                except Exception as error:  # noqa: BLE001  it is looked at
+                    if not outside_trouble(error):  # nothing could be handled right without it
+                        self._watchdog.give_up(f"not prepared: {error!r}"[:256])
+                        return
+                    self.telemetry.log.warning("not prepared yet", extra={"error": repr(error)[:256]})
+                    await asyncio.sleep(1)
+        self._prepared.set()
 
     async def _once_prepared(self, run: Callable[[], Awaitable[None]]) -> None:
         await self._prepared.wait()
