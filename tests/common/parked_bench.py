@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from common.messaging import cursors
 from common.messaging.consumer import Arrived, Consumer, Handler
 from common.messaging.control import Resend
 from common.messaging.cursors import Ownership, Partition
+from common.messaging.gate import LaneKey
 from common.messaging.message import Event, to_headers
 from common.messaging.unparker import Unparker
 from common.postgres import Database
@@ -42,13 +43,15 @@ class Bench:
         self._owned = Ownership("life")
         self._offset = 0
 
-    async def member(self, handlers: Mapping[type[Fact], Handler] = HANDLERS) -> tuple[Consumer, Unparker]:
-        """Another process of the group."""
+    async def member(
+        self, handlers: Mapping[type[Fact], Handler] = HANDLERS, *, owns: Callable[[LaneKey], bool] | None = None
+    ) -> tuple[Consumer, Unparker]:
+        """Another process of the group; `owns` as for an un-parker."""
         database = Database(self._postgres, "hop", clock=lambda: self.now)
         await database.open()
         self._stack.push_async_callback(database.close)
         consumer = Consumer(database, "hop", handlers, self.told)
-        return consumer, Unparker(database, consumer, self._ask, self.told)
+        return consumer, Unparker(database, consumer, self._ask, self.told, owns=owns)
 
     async def _ask(self, resend: Resend) -> None:
         self.asked.append(resend)

@@ -45,6 +45,23 @@ async def test_two_unparkers_side_by_side_share_the_keys_and_double_nothing(benc
     assert await bench.waiting() == []
 
 
+async def test_an_unparker_that_keeps_to_its_own_leaves_what_is_anothers_however_much_of_that_is_overdue(bench: Bench) -> None:
+    mine = {"lighting"}
+    consumer, unparker = await bench.member(owns=lambda where: where[1] in mine)
+    await bench.arrive(consumer, *(a_notification(f"pumps/{n}", 1, rule="poison") for n in range(100)))
+    bench.later(seconds=0.1)
+    await bench.arrive(consumer, *(a_notification(key, 1, rule="poison") for key in ("lighting/1", "lighting")))
+    await bench.seen.cure("poison")
+    bench.later(seconds=1)
+    assert await work(unparker) == 2
+    assert {key for key, *_ in await bench.waiting()} == {f"pumps/{n}" for n in range(100)}
+    mine.clear()
+    assert await work(unparker) == 0, "it owns nothing any more"
+    mine.add("pumps")
+    assert await work(unparker) == 100
+    assert await bench.waiting() == []
+
+
 async def test_when_a_newer_version_arrives_while_an_older_one_is_tried_only_the_newer_takes_effect(bench: Bench) -> None:
     consumer, _ = await bench.member()
     slow, trying = await being_tried(bench, consumer)
