@@ -282,7 +282,7 @@ async def test_the_page_narrows_to_one_offering(site: Site) -> None:
 async def test_what_the_colour_of_a_need_says_is_said_in_words_too(site: Site) -> None:
     await site.matching.take(need_fact(), other("b", countries_served=["JP"], countries_of_interest=[]))
     page = (await (await site.reader(Role.COMPANY, COMPANY_ID)).get(REACH)).text
-    assert re.search(r'</a><span class="visually-hidden">: onto the shortlist.</span>', page)
+    assert re.search(r'<span class="visually-hidden">onto the shortlist: </span><a href="/needs/', page)
 
 
 async def test_a_company_that_lists_nothing_is_not_sent_to_a_page_that_it_does_not_have(site: Site) -> None:
