@@ -117,7 +117,49 @@ def test_a_bad_line_is_named_with_field_reason_and_fix_and_the_others_go_on(
         f"{offerings}:3: /subject: subject is missing",
     ):
         assert any(line.startswith(expected) for line in said), expected
-    assert len(said) == 6
+    assert said[6:] == ["6 faults. Read: 1 need and 1 offering."]
+
+
+def test_where_the_file_of_companies_was_forgotten_that_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fields = {"company": "hibiki", "names": {"en": "X"}, "technologies": ["lighting.street_led"], "unit": "lamp"}
+    submitted = [{"type": "offering.submitted.v1", "subject": f"s{number}", "data": fields} for number in range(4)]
+    offerings = lines(tmp_path / "o", *submitted)
+    code, found, errors = match(capsys, lines(tmp_path / "n", need_fact()), offerings)
+    assert (code, len(found)) == (1, 1)
+    first, summary = errors.splitlines()
+    assert first.startswith(f"{offerings}:1: /data/company: company: “hibiki” ")
+    assert "is in none of the files, and so it is with 3 more lines. Add the file" in first
+    assert summary == "1 fault. Read: 1 need and 0 offerings."
+
+
+def test_without_a_need_it_is_said_that_there_is_nothing_to_match(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found, errors = match(capsys, lines(tmp_path / "n"), lines(tmp_path / "o", offering_fact()))
+    assert (code, found) == (0, [])
+    assert errors == "0 faults. Read: 0 needs and 1 offering. There is no need to match.\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "language", "words"),
+    [
+        ("{}".encode("utf-16"), "ja", ":1: ファイルがUTF-16です。ファイルをUTF-8で保存し直してください。"),
+        (
+            '{"title": "照明"}'.encode("shift_jis"),
+            "ja",
+            ":1: 12バイト目からUTF-8ではありません。ファイルをUTF-8で保存し直してください。",
+        ),
+        (b"id,title", "ja", ":1: JSONではありません：1文字目（"),
+        (b"id,title", "en", ":1: not JSON: Expecting value at column 1. Write one JSON object on each line, or a list of them."),
+        (b"[" * 100_000, "ja", ":1: 入れ子が深すぎます。"),
+        (b'{"type": "\\u001b[31mred"}', "en", ":1: /type: �[31mred is not matched."),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_the_language_asked_for_and_steers_no_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, language: str, words: str
+) -> None:
+    needs, offerings = tmp_path / "n", lines(tmp_path / "o", offering_fact())
+    needs.write_bytes(content)
+    assert cli.main(["match", str(needs), offerings, DAY, "--explain", language]) == 1
+    assert f"{needs}{words}" in capsys.readouterr().err
 
 
 def test_packed_files_and_standard_input_are_read(
@@ -182,7 +224,7 @@ def test_only_rates_known_on_the_day_are_used(tmp_path: Path, capsys: pytest.Cap
         (
             "ja",
             (
-                f"街路灯 (ハイフォン市, {NEED_ID})",
+                f"街路灯（ハイフォン市、{NEED_ID}）",
                 "  1. 94/100  ひびき照明 HB-60（例）",
                 "       国 15/15  ベトナムに納入しています。",
                 "  惜しい候補と、届くための最小の変更",

@@ -20,16 +20,24 @@ class Item(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """Something in the file that is no JSON; `number` is its line."""
+    """Something in the file that is no JSON; `number` is its line. The reason in English, and in Japanese."""
 
     number: int
     reason: str
+    ja: str
+
+
+_SAVE_AS_UTF_8 = ("save the file as UTF-8", "ファイルをUTF-8で保存し直してください。")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read(content: bytes) -> Iterator[Item | Unreadable]:
     """The events of a file in order. A byte order mark and empty lines are passed over."""
     content = content.removeprefix(b"\xef\xbb\xbf")
-    if content.lstrip().startswith(b"["):
+    if content.startswith(_UTF_16):
+        en, ja = _SAVE_AS_UTF_8
+        yield Unreadable(1, f"the file is in UTF-16; {en}", f"ファイルがUTF-16です。{ja}")
+    elif content.lstrip().startswith(b"["):
         yield from _read_list(content)
     elif (only := _one_event(content)) is not None:
         yield only
@@ -42,7 +50,8 @@ def _read_list(content: bytes) -> Iterator[Item | Unreadable]:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        yield Unreadable(content.count(b"\n", 0, error.start) + 1, "not UTF-8; save the file as UTF-8")
+        en, ja = _SAVE_AS_UTF_8
+        yield Unreadable(content.count(b"\n", 0, error.start) + 1, f"not UTF-8; {en}", f"UTF-8ではありません。{ja}")
         return
     decoder = json.JSONDecoder()
     at, number = _after(text, text.index("[") + 1), 0
@@ -50,13 +59,17 @@ def _read_list(content: bytes) -> Iterator[Item | Unreadable]:
         try:
             value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
-            yield Unreadable(text.count("\n", 0, getattr(error, "pos", at)) + 1, _reason(error))
+            yield Unreadable(text.count("\n", 0, getattr(error, "pos", at)) + 1, *_reason(error))
             return
         number += 1
         yield _item(number, text[at:end].encode("utf-8"), value)
         at = _after(text, end)
     if left := text[at + 1 :].strip():
-        yield Unreadable(text.count("\n", 0, at + 1) + 1, f"not JSON: something follows the list: {left[:40]}")
+        yield Unreadable(
+            text.count("\n", 0, at + 1) + 1,
+            f"not JSON: something follows the list: {left[:40]}",
+            f"JSONではありません：リストの後に余分な内容があります：{left[:40]}",
+        )
 
 
 def _one_event(content: bytes) -> Item | None:
@@ -75,7 +88,7 @@ def _read_lines(content: bytes) -> Iterator[Item | Unreadable]:
         try:
             value = json.loads(line.decode("utf-8"))
         except (ValueError, RecursionError) as error:
-            yield Unreadable(number, _reason(error))
+            yield Unreadable(number, *_reason(error))
         else:
             yield _item(number, line.strip(), value)
 
@@ -91,13 +104,17 @@ def _item(number: int, text: bytes, value: Any) -> Item:
     return Item(number, text, str(event.get("type", "")), str(event.get("id", "")))
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception) -> tuple[str, str]:
     match error:
-        case UnicodeDecodeError():
-            return f"not UTF-8 from byte {error.start + 1} on; save the file as UTF-8"
-        case json.JSONDecodeError():
-            return f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+        case UnicodeDecodeError(start=start):
+            en, ja = _SAVE_AS_UTF_8
+            return f"not UTF-8 from byte {start + 1} on; {en}", f"{start + 1}バイト目からUTF-8ではありません。{ja}"
+        case json.JSONDecodeError(msg=message, colno=column):
+            return (
+                f"not JSON: {message} at column {column}. Write one JSON object on each line, or a list of them.",
+                f"JSONではありません：{column}文字目（{message}）。1行に1つのJSONオブジェクト、またはそのリストを書いてください。",
+            )
         case RecursionError():
-            return "nested too deeply"
+            return "nested too deeply", "入れ子が深すぎます。"
         case _:
-            return f"not JSON: {error}"
+            return f"not JSON: {error}", f"JSONではありません：{error}"

@@ -56,6 +56,8 @@ def run(files: Files, *, as_of: date | None, explain: str | None) -> int:
     contents = match_files.read(listed, as_of or now.date())
     for refused in contents.refused:
         print(refused.line(explain or terminal_language()), file=sys.stderr)
+    if contents.refused or not contents.needs:
+        print(_read_in_all(contents, explain or terminal_language()), file=sys.stderr)
     asked = []
     for fact in contents.needs.values():
         today = as_of or day_at(now, fact.municipality.timezone)
@@ -200,7 +202,8 @@ def _in_sentences(answer: Answer, contents: match_files.Contents, language: str)
         t(en="delivery by {d}", ja="納期{d}", d=said.day(fact.deadline, short=True)),
         t(en="judged for {d}", ja="{d}の時点", d=said.day(answer.circumstances.today, short=True)),
     ]
-    lines = [f"{said.pick(fact.title)} ({said.pick(fact.municipality.names)}, {fact.id})", "  " + " · ".join(facts)]
+    who = t(en=" ({city}, {id})", ja="（{city}、{id}）", city=said.pick(fact.municipality.names), id=fact.id)
+    lines = [said.pick(fact.title) + who, "  " + t(en=" · ", ja="・").join(facts)]
     if answer.blocking:
         lines.append(t(en="  No proposal. ", ja="  提案なし。") + _sentence(answer.blocking, language))
     for rank, one in enumerate(answer.best, start=1):
@@ -216,6 +219,20 @@ def _in_sentences(answer: Answer, contents: match_files.Contents, language: str)
             lines.append(f"       {_sentence(change.obstacle, language)}")
             lines.append(f"       → {_sentence(change.what, language)}{t(en='. ', ja='。')}{WHO[change.who][language]}")
     return "\n".join(lines) + "\n"
+
+
+def _read_in_all(contents: match_files.Contents, language: str) -> str:
+    """What is left after everything that was refused: with no need there is nothing to print, and that has to be said."""
+    faults, needs, offerings = len(contents.refused), len(contents.needs), len(contents.offerings)
+    if language == "ja":
+        return f"不備{faults:,}件。読み取ったニーズ{needs:,}件、技術・製品{offerings:,}件。" + (
+            "" if needs else "照合するニーズがありません。"
+        )
+    parts = [
+        f"{number:,} {word if number == 1 else word + 's'}"
+        for number, word in ((faults, "fault"), (needs, "need"), (offerings, "offering"))
+    ]
+    return f"{parts[0]}. Read: {parts[1]} and {parts[2]}." + ("" if needs else " There is no need to match.")
 
 
 def _sentence(said: Said, language: str) -> str:

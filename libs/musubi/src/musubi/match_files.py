@@ -40,6 +40,7 @@ from musubi import events_file
 from musubi.advice import CannotGoOn
 from musubi.events_file import Unreadable
 from musubi.examples import dated
+from musubi.tables import printable
 
 STANDARD_INPUT = "-"
 KINDS: dict[str, type[Fact] | type[Submission]] = {
@@ -75,7 +76,7 @@ class Refused(NamedTuple):
 
     def line(self, language: str) -> str:
         field = f" {self.pointer}:" if self.pointer else ""
-        return f"{self.place.file}:{self.place.line}:{field} {self.detail[language]}"
+        return printable(f"{self.place.file}:{self.place.line}:{field} {self.detail[language]}")
 
 
 class _Submitted(NamedTuple):
@@ -107,7 +108,7 @@ def read(files: list[tuple[str, type[Fact] | None]], day: date) -> Contents:
         for item in events_file.read(_bytes(name)):
             place = Place("standard input" if name == STANDARD_INPUT else name, item.number)
             if isinstance(item, Unreadable):
-                contents.refused.append(Refused(place, "", {"en": item.reason, "ja": item.reason}))
+                contents.refused.append(Refused(place, "", {"en": item.reason, "ja": item.ja}))
                 continue
             try:
                 parties.take(contents, place, *_understood(from_json(item.text), bare, day))
@@ -148,13 +149,13 @@ def _understood(value: Any, bare: type[Fact] | None, day: date) -> tuple[str, An
     if "type" in value or "specversion" in value:
         kind, data, prefix, subject = KINDS.get(str(value.get("type"))), value.get("data"), "/data", value.get("subject", "")
         if kind is None:
-            known = ", ".join(KINDS)
+            known, shown = ", ".join(KINDS), str(value.get("type"))[:80]
             raise _Wrong(
                 (
                     "/type",
                     {
-                        "en": f"{value.get('type')} is not matched. Use one of {known}.",
-                        "ja": f"{value.get('type')} は扱えません。次のいずれかにしてください：{known}",
+                        "en": f"{shown} is not matched. Use one of {known}.",
+                        "ja": f"{shown} は扱えません。次のいずれかにしてください：{known}",
                     },
                 )
             )
@@ -218,20 +219,24 @@ class _Parties:
 
     def bring_together(self, contents: Contents) -> None:
         """Make facts of what partners submitted, now that everything is read."""
+        orphans: list[_Submitted] = []
         for one in self.needs.values():
             city = self.municipalities.get(one.data.municipality)
             if city is None:
-                contents.refused.append(_missing(one, "municipality", one.data.municipality))
+                orphans.append(one)
                 continue
             buyer = Buyer(id=one.data.municipality, **_some(city, Buyer))
             contents.needs[one.subject] = NeedPosted(id=one.subject, municipality=buyer, **_some(one.data, NeedFields))
+        contents.refused += _missing(orphans, "municipality", bool(self.municipalities))
+        orphans = []
         for one in self.offerings.values():
             company = self.companies.get(one.data.company)
             if company is None:
-                contents.refused.append(_missing(one, "company", one.data.company))
+                orphans.append(one)
                 continue
             supplier = Supplier(id=one.data.company, **_some(company, Supplier))
             contents.offerings[one.subject] = OfferingListed(id=one.subject, company=supplier, **_some(one.data, OfferingFields))
+        contents.refused += _missing(orphans, "company", bool(self.companies))
 
 
 def _some(made: Any, kind: Any) -> dict[str, Any]:
@@ -239,14 +244,29 @@ def _some(made: Any, kind: Any) -> dict[str, Any]:
     return {name: getattr(made, name) for name in kind.model_fields if name != "id" and hasattr(made, name)}
 
 
-def _missing(one: _Submitted, name: str, subject: str) -> Refused:
-    shown = subject[:80]
-    return Refused(
-        one.place,
-        f"/data/{name}",
-        {
-            "en": f"{name}: “{shown}” is in none of the files. Add the file with its {name}.submitted.v1: --with FILE.",
-            "ja": f"{name}：「{shown}」がどのファイルにもありません。"
-            f"{name}.submitted.v1 を含むファイルを --with で加えてください。",
-        },
-    )
+def _missing(orphans: list[_Submitted], name: str, some_known: bool) -> list[Refused]:
+    """What names a party that no file has. Where no file has any, a file was forgotten: that is said once, not in every line."""
+    told = orphans if some_known else orphans[:1]
+    others = len(orphans) - len(told)
+    return [
+        Refused(
+            one.place,
+            f"/data/{name}",
+            {
+                "en": f"{name}: “{shown}” is in none of the files{_and_others(others, 'en')}. "
+                f"Add the file with its {name}.submitted.v1: --with FILE.",
+                "ja": f"{name}：「{shown}」がどのファイルにもありません{_and_others(others, 'ja')}。"
+                f"{name}.submitted.v1 を含むファイルを --with で加えてください。",
+            },
+        )
+        for one in told
+        for shown in [getattr(one.data, name)[:80]]
+    ]
+
+
+def _and_others(number: int, language: str) -> str:
+    if not number:
+        return ""
+    if language == "ja":
+        return f"（ほかの{number:,}行も同様です）"
+    return f", and so it is with {number:,} more line{'' if number == 1 else 's'}"
