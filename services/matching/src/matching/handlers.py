@@ -23,8 +23,7 @@ from matching.domain.explanation import need_summary
 from matching.domain.gates import is_expired
 from matching.domain.sides import Need, Offering
 from matching.domain.words import shortened
-from matching.engine.field import ListChange
-from matching.memory import Memory
+from matching.memory import Memory, NewList
 
 JUDGE_AGAIN = "judge_again"
 SOURCE_LENGTH = 200
@@ -87,7 +86,7 @@ async def propose_for_offerings(arrived: Sequence[Arrived[OfferingListed]], tx: 
         await announcing.announce_changes(tx, causes)
 
 
-def _cause(one: ListChange, newest: Mapping[str, Arrived[OfferingListed]]) -> Event | None:
+def _cause(one: NewList, newest: Mapping[str, Arrived[OfferingListed]]) -> Event | None:
     """The last event that brought one of these offerings onto the list; None where some only fell or left."""
     events = [arrived.event for id_, arrived in newest.items() if id_ in one.renewed]
     return events[-1] if events else None

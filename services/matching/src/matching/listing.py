@@ -10,8 +10,7 @@ from matching.domain.circumstances import Circumstances, Rates
 from matching.domain.explanation import explained
 from matching.domain.shortlist import Judged, Rank, judge
 from matching.domain.sides import Need, Offering
-from matching.engine.field import ListChange
-from matching.memory import Hold
+from matching.memory import Hold, NewList
 
 
 class EngineDisagrees(RuntimeError):
@@ -24,14 +23,14 @@ async def take_in(
     *,
     needs: Sequence[tuple[Need, date]] = (),
     offerings: Sequence[Offering] = (),
-) -> list[ListChange]:
+) -> list[NewList]:
     """These needs (each with the day for which it is judged) and offerings are new or changed and are kept already. Brings every
     list that they touch up to date and returns those that changed; needs that are not open have an empty list from now on."""
     rates = await store.rates(tx)
     lists = await hold.take_in(rates, needs=needs, offerings=offerings)
     anew = {need.id for need, _ in needs}
     listless = anew - {one.need_id for one in lists}
-    lists += [ListChange(need_id, [], frozenset()) for need_id in sorted(listless)]
+    lists += [NewList(need_id, []) for need_id in sorted(listless)]
     doubtful = await _put(tx, lists, anew, rates)
     if doubtful:  # rates changed since these were judged, and another duty has not come to them yet
         lists = [one for one in lists if one.need_id not in doubtful]
@@ -49,9 +48,7 @@ class _Place(NamedTuple):
     rank: Rank
 
 
-async def _put(
-    tx: Transaction, lists: Sequence[ListChange], anew: Collection[str], rates: Rates
-) -> Mapping[str, store.NeedToJudge]:
+async def _put(tx: Transaction, lists: Sequence[NewList], anew: Collection[str], rates: Rates) -> Mapping[str, store.NeedToJudge]:
     """Keep these lists; all places of needs in `anew` are explained anew. Returns the needs whose places the rules score
     otherwise; their lists stay as they were."""
     need_ids = [one.need_id for one in lists]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as Work
@@ -23,7 +23,7 @@ from matching.domain.circumstances import Rates
 from matching.domain.shortlist import Rank
 from matching.domain.sides import Need, Offering
 from matching.engine import self_check
-from matching.engine.field import Counts, Field, ListChange
+from matching.engine.field import Counts, Field
 from matching.engine.market import Market
 from matching.memory_store import Member
 
@@ -33,6 +33,14 @@ _COUNTED = tuple(field.name for field in fields(Counts))
 READ_AT_ONCE = 1000
 OFFERINGS_AT_ONCE, NEEDS_AT_ONCE = 20, 20
 """So many are worked on before others on the event loop get their turn."""
+
+
+class NewList(NamedTuple):
+    """The ten best of a need now, best first, and which of these offerings changed themselves."""
+
+    need_id: str
+    listed: list[Rank]
+    renewed: frozenset[str] = frozenset()
 
 
 class Group:
@@ -105,9 +113,10 @@ class Group:
             if gone or elsewhere:
                 field.change_needs((), [*gone, *elsewhere])
 
-    def changed_lists(self) -> list[ListChange]:
+    def changed_lists(self) -> list[NewList]:
         """The lists that read differently than when they were last kept, and those of needs that changed."""
-        return [change for field in self._fields.values() for change in field.changed_lists()]
+        changes = (change for field in self._fields.values() for change in field.changed_lists())
+        return [NewList(one.need_id, one.listed, one.renewed) for one in changes]
 
     def work(self) -> Counter[str]:
         """How much the engine did since this was asked last, by what it was."""
@@ -171,13 +180,13 @@ class Hold:
         *,
         needs: Sequence[tuple[Need, date]] = (),
         offerings: Sequence[Offering] = (),
-    ) -> list[ListChange]:
+    ) -> list[NewList]:
         """These needs (each with the day for which it is judged) and offerings are new or changed, each once; returns the lists
         that read differently for it. Their groups, old and new, have to be held."""
         need_homes = await memory_store.homes(self._tx, "need", [need.id for need, _ in needs])
         homes = await memory_store.homes(self._tx, "offering", [one.id for one in offerings])
         members: list[Member] = []
-        lists: list[ListChange] = []
+        lists: list[NewList] = []
         for name, group in self._groups.items():
             mine = [one for one in needs if one[0].group == name]
             left = [need.id for need, _ in needs if need.group != name and name in need_homes.get(need.id, ())]
@@ -197,9 +206,9 @@ class Hold:
         await memory_store.save(self._tx, members, {name: self._groups[name].version for name in {one.group for one in members}})
         return lists
 
-    async def search_anew(self, needs: Sequence[tuple[Need, date]]) -> list[ListChange]:
+    async def search_anew(self, needs: Sequence[tuple[Need, date]]) -> list[NewList]:
         """Search the lists of these needs by the rates of the last `take_in`, though nothing of them changed."""
-        found: dict[str, ListChange] = {}
+        found: dict[str, NewList] = {}
         for name, group in self._groups.items():
             mine = [one for one in needs if one[0].group == name]
             if mine:
@@ -208,7 +217,7 @@ class Hold:
                 found |= {one.need_id: one for one in group.changed_lists()}
         return [found[need.id] for need, _ in needs if need.id in found]
 
-    def _news(self, group: Group, changed: Collection[str]) -> list[ListChange]:
+    def _news(self, group: Group, changed: Collection[str]) -> list[NewList]:
         """The group's changed lists without those told before in this transaction, unless they hold what `changed` just now."""
         news = []
         for one in group.changed_lists():
