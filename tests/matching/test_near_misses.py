@@ -195,6 +195,9 @@ def test_limits_that_no_value_meets_are_no_near_miss() -> None:
     assert near_miss(need(requirements=impossible), offering(attributes=[]), NOW) is None
     nothing = {"attribute": "dimming", "op": "in", "value": [], "mandatory": True}
     assert near_miss(need(requirements=[nothing]), offering(attributes=[]), NOW) is None
+    blocked = what_blocks(need(requirements=[nothing]), [offering()], NOW)
+    assert "“dimming: no value accepted”: 1 of 1" in say(blocked.reason.en, blocked.values, "en")
+    assert "「dimming：認める値なし」" in say(blocked.reason.ja, blocked.values, "ja")
 
 
 @pytest.mark.parametrize("lost", [{"status": "closed"}, {"deadline": "2026-11-23"}])

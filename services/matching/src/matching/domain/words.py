@@ -104,11 +104,13 @@ def asked_for(requirement: Requirement, language: str) -> str:
 
 
 def would_do(requirement: Requirement, language: str) -> str:
-    """What would meet it: `at least 150 lm/W`, `DALI or Zhaga`."""
+    """What would meet it: `at least 150 lm/W`, `DALI or Zhaga`; `no value accepted` where a list of nothing was sent."""
     ja = language == "ja"
     wanted = [measured(value, requirement.unit, language) for value in requirement.values[:VALUES_SAID]]
     if len(requirement.values) > VALUES_SAID:
         wanted.append("…")
+    if not wanted:
+        return "認める値なし" if ja else "no value accepted"
     if requirement.op == ">=":
         return f"{wanted[0]}以上" if ja else f"at least {wanted[0]}"
     if requirement.op == "<=":
