@@ -64,6 +64,15 @@ async def test_one_country_can_be_looked_at_by_itself(site: Site) -> None:
     assert (answer["country"], answer["cities"], answer["steps"]) == ("VN", 2, [])
 
 
+async def test_where_a_country_has_too_few_needs_the_others_are_counted(site: Site) -> None:
+    await three_cities(site)
+    secretariat = await site.reader(Role.SECRETARIAT, "secretariat")
+    page = (await secretariat.get(PAGE, params={"country": "jp"})).text
+    assert "There are not two open needs to compare. In all countries together there are 3." in words_of(page)
+    assert "Only Japan" in words_of(page)
+    assert f'href="{PAGE}"' in page
+
+
 async def test_the_list_of_proposals_leads_there_but_not_companies(site: Site) -> None:
     await three_cities(site)
     officer = await site.reader(Role.OFFICER, "city-Da Nang")

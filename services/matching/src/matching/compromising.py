@@ -63,6 +63,7 @@ async def technologies_to_compare(service: Service, reader: Principal) -> list[T
 
 async def compromises_of(service: Service, reader: Principal, technology: str, country: str | None = None) -> Compromises:
     """Raises `NotFound` for companies, and where there is no such technology (a group is none)."""
+    country = country.upper() if country else None
     known = technologies().get(technology)
     if known is None or not known.unit or not may_read(reader):
         raise NotFound
