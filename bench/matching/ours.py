@@ -182,7 +182,8 @@ class Fields:
                 return False
             for number, ask in enumerate(asks):
                 cold["slot"][n], cold["low"][n], cold["high"][n] = ask
-                cold["mandatory"][n], cold["or_next"][n] = record["mandatory"][at], number + 1 < len(asks)
+                cold["mandatory"] |= bool(record["mandatory"][at]) << n
+                cold["or_next"] |= (number + 1 < len(asks)) << n
                 n += 1
         cold["asks"], cold["requirements"] = n, record["requirements"]
         return True

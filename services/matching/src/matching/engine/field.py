@@ -15,7 +15,7 @@ from matching.domain.circumstances import Circumstances
 from matching.domain.gates import is_expired
 from matching.domain.shortlist import KEPT, LENGTH, Rank, Standing, judge
 from matching.domain.sides import Need, Offering
-from matching.engine import kernels, sides
+from matching.engine import kernels, sides, telling
 from matching.engine.layout import (
     BLOCK,
     ID_WORDS,
@@ -182,7 +182,7 @@ class Field:
             return []
         ids, scores = np.zeros((n, LENGTH + 1, ID_WORDS), np.uint64), np.empty((n, LENGTH), np.int16)
         renewed, offerings, needs = np.zeros((n, LENGTH), np.bool_), self.offerings, self.needs
-        number = kernels.lists_that_changed(
+        number = telling.lists_that_changed(
             self._before,
             self._kept,
             self._before_slot[:n],
@@ -306,7 +306,7 @@ class Field:
         begin, unsure, short = np.zeros(2, np.int64), np.zeros(1, np.int64), -1
         too_short: list[int] = []
         while short < 0:
-            self._make_room_to_remember(BLOCK)
+            self._make_room_to_remember(kernels.AT_ONCE)
             short = kernels.percolate(
                 old_sets,
                 new_sets,

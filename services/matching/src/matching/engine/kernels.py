@@ -12,12 +12,9 @@ Nothing here may read a module's variables that change: numba's cache would keep
 
 import math
 
-import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
+from matching.engine.compiling import compiled, fetch, fetch_line, first_bit, inlined
 from matching.engine.layout import (
     BLOCK,
     CURRENCIES,
@@ -28,56 +25,20 @@ from matching.engine.layout import (
     STANDARDS_ASKED,
     TIERS,
     N,
-    S,
 )
 from matching.engine.points import E
+from matching.engine.telling import LISTED
 
 NO_PAIR = -1
 """Instead of a score: a gate fails, or the score is too low to matter."""
 UNSURE = 1024
 """Added to the most that a pair can have where only the plain rules can tell."""
-LISTED = 10
-"""As `domain.shortlist.LENGTH`."""
 
 PARTS = 300.0
 _NEAR = 1e-9
 """The same number computed in another order differs by less; what is nearer to a step than this is unsure."""
 _EXACT = 2.0**44
 """Whole numbers below this can be multiplied by a few hundred and stay exact."""
-
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
-inlined = numba.njit(inline="always", error_model="numpy")
-
-
-@intrinsic
-def _first_bit(_typing, word):
-    """The number of the lowest bit that is set; there is one."""
-
-    def generate(context, builder, _signature, arguments):
-        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
-
-    return types.uint64(types.uint64), generate
-
-
-@intrinsic
-def _fetch(_typing, records, place):
-    """Ask the processor for a record's two cache lines, so that they are there when it is read."""
-
-    def generate(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        number = cgutils.intp_t
-        pointer = builder.ptrtoint(array.data, number)
-        size = context.get_abi_sizeof(context.get_data_type(signature.args[0].dtype))
-        pointer = builder.add(pointer, builder.mul(arguments[1], number(size)))
-        hint = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, cgutils.int32_t, cgutils.int32_t, cgutils.int32_t])
-        fetch = builder.module.declare_intrinsic("llvm.prefetch", [cgutils.voidptr_t], hint)
-        for line in (0, 64):
-            at = builder.inttoptr(builder.add(pointer, number(line)), cgutils.voidptr_t)
-            builder.call(fetch, [at, cgutils.int32_t(0), cgutils.int32_t(3), cgutils.int32_t(1)])
-        return context.get_dummy_value()
-
-    return types.none(records, types.int64), generate
-
 
 # The points of a pair --------------------------------------------------------------------------------------------------
 
@@ -134,11 +95,11 @@ def _specification(need, offering, earned):
     for n in range(need["asks"]):
         value = offering["values"][need["slot"][n]]
         suits |= need["low"][n] <= value <= need["high"][n]
-        if need["or_next"][n]:
+        if need["or_next"] >> n & 1:
             continue
         if suits:
             met += 1
-        elif need["mandatory"][n]:
+        elif need["mandatory"] >> n & 1:
             return np.int64(NO_PAIR)
         suits = False
     return earned[E.ALL_MET] * met // np.int64(need["requirements"])
@@ -529,11 +490,11 @@ def search(
             rest &= serves[block] if is_served else ~serves[block]
             rest &= _stand_to_languages(shares[block], silent[block], kind) & exactly[held, block]
             while rest:
-                place = block * BLOCK + np.int64(_first_bit(rest))
+                place = block * BLOCK + np.int64(first_bit(rest))
                 rest &= rest - np.uint64(1)
                 front = points + _lead_time(left, lead_times[place], earned)
                 if front + earned[E.MOST_IN_COLD] >= floor:
-                    _fetch(cold, place)
+                    fetch(cold, place)
                     waiting[waits, 0], waiting[waits, 1] = place, front
                     waits += 1
             if waits >= BLOCK // 2:
@@ -651,7 +612,7 @@ def _named_by(bitmap, words, first, names, chosen):
     for word in range((names + 63) >> 6):
         rest = words[first + word]
         while rest:
-            name = word * 64 + np.int64(_first_bit(rest))
+            name = word * 64 + np.int64(first_bit(rest))
             rest &= rest - np.uint64(1)
             if name < bitmap.shape[0]:
                 chosen[n] = name
@@ -674,6 +635,33 @@ def _states(words, first, name):
 
 
 @inlined
+def _class_of(same, served, shared, bit):
+    """The number of the class to which the need of this bit belongs: see `_most_of_classes`."""
+    one = np.uint64(1)
+    return np.int64((same >> bit & one) | (served >> bit & one) << one | (shared >> bit & one) << np.uint64(2))
+
+
+@inlined
+def _most_of_standards(earned):
+    return max(earned[E.NO_STANDARD_ASKED], earned[E.ALL_HELD], earned[E.NONE_HELD])
+
+
+@inlined
+def _most_of_classes(states_none, earned, most):
+    """The most that an offering can have with a need of the same technology (1), in a country served (2), sharing a language
+    (4), by the sum of these numbers. What is on a list has no less than the list's floor, so that both sides of a change need
+    only be looked at where this reaches it."""
+    rest = _most_of_standards(earned) + earned[E.MOST_LEAD_TIME] + earned[E.MOST_IN_COLD]
+    for n in range(8):
+        most[n] = rest + (earned[E.SAME_TECHNOLOGY] if n & 1 else earned[E.SAME_GROUP])
+        most[n] += earned[E.SERVED] if n & 2 else earned[E.OF_INTEREST]
+        if n & 4:
+            most[n] += earned[E.SHARED_LANGUAGE]
+        else:
+            most[n] += earned[E.NO_LANGUAGE] if states_none else earned[E.NO_SHARED_LANGUAGE]
+
+
+@inlined
 def _remember(slot, kept, before, before_slot, marks, mark, remembered):
     """Keep the list as it was before this transaction changed it."""
     if marks[slot] != mark:
@@ -689,6 +677,43 @@ def remember_lists(slots, kept, before, before_slot, marks, mark, remembered):
     for slot in slots:
         if slot >= 0:
             _remember(slot, kept, before, before_slot, marks, mark, remembered)
+
+
+@compiled
+def _enter_lists(
+    waiting, waits, place, words, cold, ids, need_hot, need_cold, kept, earned, price, largest_total, per_usd, rate_day,
+    before, before_slot, marks, mark, remembered, doubts, unsure,
+):  # fmt: skip
+    """Put the offering at `place` on the lists of the needs that wait (slot, the most that the pair can have), where it
+    belongs there."""
+    offering, known = cold[place], earned[E.MOST_IN_COLD] + _most_of_standards(earned)
+    for w in range(waits):
+        slot = waiting[w, 0]
+        need, floor = need_cold[slot], need_hot[N.FLOOR, slot]
+        held, asked = np.int64(0), np.int64(need["standards"])
+        for n in range(asked):
+            held += np.int64(_states(words, _FIRST_STANDARD, np.int64(need["standard"][n])))
+        front = waiting[w, 1] - known + _standards(held, asked, earned)
+        if front + earned[E.MOST_IN_COLD] < floor:
+            continue
+        parts, none = _compared(need, offering["currency"], earned, per_usd, rate_day)
+        score = _whole_score(front, need, offering, floor, parts, none, earned, price, largest_total)
+        if score == NO_PAIR:
+            continue
+        mine = kept[slot]
+        if score >= UNSURE:
+            doubts[unsure[0], 0], doubts[unsure[0], 1] = slot, place
+            unsure[0] += 1
+        elif not _is_below_floor(mine, score, place, ids):
+            _remember(slot, kept, before, before_slot, marks, mark, remembered)
+            if _enter(mine, score, np.int32(place), KEPT, cold, ids):
+                _raise_floor(mine, KEPT, ids)
+            if mine["has_floor"]:
+                need_hot[N.FLOOR, slot] = mine["floor_score"]
+
+
+AT_ONCE = 3 * BLOCK
+"""Needs that can wait, and be remembered, between two looks at how much room there is."""
 
 
 @compiled
@@ -730,341 +755,86 @@ def percolate(
     technology_of, country_of, language_of = need_maps
     nothing = np.zeros(old_sets.shape[1], np.uint64)
     blocks = (needs + BLOCK - 1) // BLOCK
-    chosen = np.empty((5, 64 * max(OFFERING_MAPS)), np.int64)
-    in_cold = earned[E.MOST_IN_COLD]
+    chosen, count = np.empty((8, 64 * max(OFFERING_MAPS)), np.int64), np.empty(8, np.int64)
+    most, most_before = np.empty(8, np.int64), np.empty(8, np.int64)
+    waiting = np.empty((2 * BLOCK, 2), np.int64)
     for e in range(begin[0], places.size):
         place, old = places[e], old_sets[e]
         if place < 0:
             continue
         stays = e < new_sets.shape[0]
         new, lead_time = new_sets[e] if stays else nothing, new_hot[e, LEAD_TIME] if stays else np.int64(0)
-        technologies = _named_by(technology_of, new, 0, technology_of.shape[0], chosen[0])
-        serves = _named_by(country_of, new, _FIRST_SERVED, country_of.shape[0], chosen[1])
-        reaches = _named_by(country_of, new, _FIRST_REACHED, country_of.shape[0], chosen[2])
-        reached = _named_by(country_of, old, _FIRST_REACHED, country_of.shape[0], chosen[3])
-        speaks = _named_by(language_of, new, _FIRST_LANGUAGE, language_of.shape[0], chosen[4])
-        states_none = new[_FIRST_LANGUAGE] & np.uint64(1)
+        for n in range(2):
+            words = old if n else new
+            count[4 * n] = _named_by(technology_of, words, 0, technology_of.shape[0], chosen[4 * n])
+            count[4 * n + 1] = _named_by(country_of, words, _FIRST_SERVED, country_of.shape[0], chosen[4 * n + 1])
+            count[4 * n + 2] = _named_by(country_of, words, _FIRST_REACHED, country_of.shape[0], chosen[4 * n + 2])
+            count[4 * n + 3] = _named_by(language_of, words, _FIRST_LANGUAGE, language_of.shape[0], chosen[4 * n + 3])
+        waits = 0
+        _most_of_classes(new[_FIRST_LANGUAGE] & np.uint64(1), earned, most)
+        _most_of_classes(old[_FIRST_LANGUAGE] & np.uint64(1), earned, most_before)
         for block in range(begin[1] if e == begin[0] else 0, blocks):
-            comes = _any_of(country_of, chosen[2], reaches, block)
-            was = _any_of(country_of, chosen[3], reached, block)
-            rest = comes | was
-            if not rest:
+            comes = _any_of(country_of, chosen[2], count[2], block)
+            was = _any_of(country_of, chosen[6], count[6], block)
+            if not comes | was:
                 continue
-            if remembered[0] + BLOCK > before_slot.size or unsure[0] + BLOCK > doubts.shape[0]:
+            if remembered[0] + AT_ONCE > before_slot.size or unsure[0] + AT_ONCE > doubts.shape[0]:
+                _enter_lists(
+                    waiting, waits, place, new, cold, ids, need_hot, need_cold, kept, earned, price, largest_total, per_usd,
+                    rate_day, before, before_slot, marks, mark, remembered, doubts, unsure,
+                )  # fmt: skip
                 begin[0], begin[1] = e, block
                 return -1
-            same = _any_of(technology_of, chosen[0], technologies, block)
-            served = _any_of(country_of, chosen[1], serves, block)
-            shared = _any_of(language_of, chosen[4], speaks, block)
-            while rest:
-                bit = _first_bit(rest)
-                rest &= rest - np.uint64(1)
-                slot = block * BLOCK + np.int64(bit)
-                mine = kept[slot]
-                if (was >> bit) & np.uint64(1) and _is_on(mine, place):
-                    _remember(slot, kept, before, before_slot, marks, mark, remembered)
-                    _leave(mine, place)
-                if not (comes >> bit) & np.uint64(1):
+            if was:
+                same = _any_of(technology_of, chosen[4], count[4], block)
+                served = _any_of(country_of, chosen[5], count[5], block)
+                shared = _any_of(language_of, chosen[7], count[7], block)
+                while was:
+                    bit = first_bit(was)
+                    was &= was - np.uint64(1)
+                    slot = block * BLOCK + np.int64(bit)
+                    if (
+                        most_before[_class_of(same, served, shared, bit)] < need_hot[N.FLOOR, slot]
+                        and not need_hot[N.LOOSE, slot]
+                    ):
+                        continue
+                    if _is_on(kept[slot], place):
+                        _remember(slot, kept, before, before_slot, marks, mark, remembered)
+                        _leave(kept[slot], place)
+            same = _any_of(technology_of, chosen[0], count[0], block)
+            served = _any_of(country_of, chosen[1], count[1], block)
+            shared = _any_of(language_of, chosen[3], count[3], block)
+            while comes:
+                bit = first_bit(comes)
+                comes &= comes - np.uint64(1)
+                slot, class_ = block * BLOCK + np.int64(bit), _class_of(same, served, shared, bit)
+                floor, loose = need_hot[N.FLOOR, slot], need_hot[N.LOOSE, slot]
+                if most[class_] < floor and not loose:
                     continue
-                need, floor, left = need_cold[slot], need_hot[N.FLOOR, slot], need_hot[N.DAYS_LEFT, slot]
-                is_same, is_served = (same >> bit) & np.uint64(1), (served >> bit) & np.uint64(1)
-                if need_hot[N.LOOSE, slot]:
-                    if _loose_front(is_same, is_served, left, lead_time, earned) >= floor:
+                of_lead_time = _lead_time(need_hot[N.DAYS_LEFT, slot], lead_time, earned)
+                points = most[class_] - earned[E.MOST_LEAD_TIME] + of_lead_time
+                if loose:
+                    if _loose_front(class_ & 1, class_ & 2, need_hot[N.DAYS_LEFT, slot], lead_time, earned) >= floor:
                         doubts[unsure[0], 0], doubts[unsure[0], 1] = slot, place
                         unsure[0] += 1
-                    continue
-                held, asked = np.int64(0), np.int64(need["standards"])
-                for n in range(asked):
-                    held += np.int64(_states(new, _FIRST_STANDARD, np.int64(need["standard"][n])))
-                front = _front(
-                    is_same, is_served, held, asked, (shared >> bit) & np.uint64(1), states_none, left, lead_time, earned
-                )
-                if front + in_cold < floor:
-                    continue
-                parts, none = _compared(need, cold[place]["currency"], earned, per_usd, rate_day)
-                score = _whole_score(front, need, cold[place], floor, parts, none, earned, price, largest_total)
-                if score == NO_PAIR:
-                    continue
-                if score >= UNSURE:
-                    doubts[unsure[0], 0], doubts[unsure[0], 1] = slot, place
-                    unsure[0] += 1
-                elif not _is_below_floor(mine, score, place, ids):
-                    _remember(slot, kept, before, before_slot, marks, mark, remembered)
-                    if _enter(mine, score, np.int32(place), KEPT, cold, ids):
-                        _raise_floor(mine, KEPT, ids)
-                    if mine["has_floor"]:
-                        need_hot[N.FLOOR, slot] = mine["floor_score"]
+                elif points >= floor:
+                    fetch_line(need_cold, slot)
+                    waiting[waits, 0], waiting[waits, 1] = slot, points
+                    waits += 1
+            if waits >= BLOCK:
+                _enter_lists(
+                    waiting, waits, place, new, cold, ids, need_hot, need_cold, kept, earned, price, largest_total, per_usd,
+                    rate_day, before, before_slot, marks, mark, remembered, doubts, unsure,
+                )  # fmt: skip
+                waits = 0
+        _enter_lists(
+            waiting, waits, place, new, cold, ids, need_hot, need_cold, kept, earned, price, largest_total, per_usd,
+            rate_day, before, before_slot, marks, mark, remembered, doubts, unsure,
+        )  # fmt: skip
     n = 0
     for i in range(remembered[0]):
         mine = kept[before_slot[i]]
         if mine["length"] < LISTED and mine["has_floor"]:
             short[n] = before_slot[i]
             n += 1
-    return n
-
-
-# Bitmaps, and the places of ids ---------------------------------------------------------------------------------------
-
-
-@inlined
-def _write_bits(bitmap, place, was, words, first):
-    """Have the bits at a place say what `words` do, where these differ from what they `was`."""
-    block, bit = place >> 6, np.uint64(1) << np.uint64(place & 63)
-    for word in range((bitmap.shape[0] + 63) >> 6):
-        differs = was[first + word] ^ words[first + word]
-        while differs:
-            name = word * 64 + np.int64(_first_bit(differs))
-            differs &= differs - np.uint64(1)
-            if name < bitmap.shape[0]:
-                bitmap[name, block] ^= bit
-
-
-@inlined
-def _read_bits(bitmap, place, words, first):
-    block, shift = place >> 6, np.uint64(place & 63)
-    for name in range(bitmap.shape[0]):
-        words[first + (name >> 6)] |= (bitmap[name, block] >> shift & np.uint64(1)) << np.uint64(name & 63)
-
-
-@compiled
-def read_bits(maps, firsts, places, sets):
-    """The bits at these places, into their sets, which are empty. `firsts`: the first word of a set for each bitmap."""
-    for n in range(places.size):
-        for number in range(len(maps)):
-            _read_bits(maps[number], places[n], sets[n], firsts[number])
-
-
-@compiled
-def write_bits(maps, firsts, places, sets):
-    """Set the bits at these places as their sets say."""
-    was = np.empty(sets.shape[1], np.uint64)
-    for n in range(places.size):
-        was[:] = 0
-        for number in range(len(maps)):
-            _read_bits(maps[number], places[n], was, firsts[number])
-            _write_bits(maps[number], places[n], was, sets[n], firsts[number])
-
-
-@inlined
-def _hash(id_, mask):
-    found = np.uint64(0x9E3779B97F4A7C15)
-    for word in range(ID_WORDS):
-        found = (found ^ id_[word]) * np.uint64(0xBF58476D1CE4E5B9)
-        found ^= found >> np.uint64(29)
-    return np.int64(found & np.uint64(mask))
-
-
-@inlined
-def _same_id(a, b):
-    same = True
-    for word in range(ID_WORDS):
-        same &= a[word] == b[word]
-    return same
-
-
-@compiled
-def _find(table, known, id_):
-    mask = table.size - 1
-    at = _hash(id_, mask)
-    while table[at] != 0:
-        if table[at] > 0 and _same_id(known[table[at] - 1], id_):
-            return np.int64(table[at]) - 1
-        at = (at + 1) & mask
-    return np.int64(-1)
-
-
-@compiled
-def _set(table, id_, place):
-    mask = table.size - 1
-    at = _hash(id_, mask)
-    while table[at] > 0:
-        at = (at + 1) & mask
-    table[at] = place + 1
-
-
-@compiled
-def _clear(table, id_, place):
-    mask = table.size - 1
-    at = _hash(id_, mask)
-    while table[at] != 0:
-        if table[at] == place + 1:
-            table[at] = -1
-            break
-        at = (at + 1) & mask
-
-
-@compiled
-def find_places(table, known, ids, places):
-    """The place of each id among the `known`, -1 where it is not there.
-
-    `table`: open addressing; place + 1, 0: empty, -1: was taken.
-    """
-    for n in range(ids.shape[0]):
-        places[n] = _find(table, known, ids[n])
-
-
-@compiled
-def set_places(table, known, places):
-    """Enter the ids at these places."""
-    for n in range(places.size):
-        _set(table, known[places[n]], places[n])
-
-
-@inlined
-def _place_for(state, free):
-    """One that is free."""
-    if state[S.FREE] > 0:
-        state[S.FREE] -= 1
-        return np.int64(free[state[S.FREE]])
-    state[S.USED] += 1
-    return state[S.USED] - 1
-
-
-@inlined
-def _write_down(place, state, marks, taken, ids, was, hot, cold, journal, journal_cold):
-    """Into the journal, unless the place is there already: see `sides.Journal`."""
-    if marks[place] != state[S.MARK]:
-        marks[place] = state[S.MARK]
-        line = journal[state[S.WRITTEN]]
-        line[0], line[1] = place, taken[place]
-        n = 2
-        for word in range(ID_WORDS):
-            line[n] = ids[place, word]
-            n += 1
-        for word in range(was.size):
-            line[n] = was[word]
-            n += 1
-        for column in range(hot.shape[0]):
-            line[n] = np.uint64(hot[column, place])
-            n += 1
-        journal_cold[state[S.WRITTEN]] = cold[place]
-        state[S.WRITTEN] += 1
-
-
-@compiled
-def change_places(
-    table,
-    state,
-    free,
-    removed,
-    taken,
-    marks,
-    ids,
-    maps,
-    firsts,
-    hot,
-    cold,
-    journal,
-    journal_cold,
-    new_ids,
-    new_sets,
-    new_hot,
-    new_cold,
-    gone,
-    places,
-    old_sets,
-):
-    """Write the new and changed at their places, empty the places of the ids that are `gone`, and keep a journal of it.
-
-    There is room for all. The places come into `places` (-1: an id that was not there), the sets that lay there before
-    into `old_sets`, which are empty.
-    """
-    came, nothing = new_ids.shape[0], np.zeros(new_sets.shape[1], np.uint64)
-    for e in range(places.size):
-        id_ = new_ids[e] if e < came else gone[e - came]
-        place = _find(table, ids, id_)
-        is_new = place < 0
-        places[e] = place
-        if is_new:
-            if e >= came:
-                continue
-            place = _place_for(state, free)
-            places[e] = place
-        was = old_sets[e]
-        if not is_new:
-            for number in range(len(maps)):
-                _read_bits(maps[number], place, was, firsts[number])
-        _write_down(place, state, marks, taken, ids, was, hot, cold, journal, journal_cold)
-        sets = new_sets[e] if e < came else nothing
-        for number in range(len(maps)):
-            _write_bits(maps[number], place, was, sets, firsts[number])
-        if e < came:
-            for word in range(ID_WORDS):
-                ids[place, word] = id_[word]
-            for column in range(hot.shape[0]):
-                hot[column, place] = new_hot[e, column]
-            cold[place] = new_cold[e]
-            if is_new:
-                taken[place] = True
-                _set(table, id_, place)
-                state[S.ENTERED] += 1
-        else:
-            _clear(table, id_, place)
-            taken[place] = False
-            removed[state[S.REMOVED]] = place
-            state[S.REMOVED] += 1
-
-
-# What changed --------------------------------------------------------------------------------------------------------
-
-
-@inlined
-def _swapped(word):
-    """Its bytes in the other order."""
-    found = np.uint64(0)
-    for byte in range(8):
-        found |= (word >> np.uint64(8 * byte) & np.uint64(255)) << np.uint64(56 - 8 * byte)
-    return found
-
-
-@inlined
-def _reads_differently(now, then, offering_marks, offering_mark):
-    listed = min(np.int64(now["length"]), LISTED)
-    differs = listed != min(np.int64(then["length"]), LISTED)
-    for place in range(listed):
-        row = now["row"][place]
-        differs |= row != then["row"][place] or now["score"][place] != then["score"][place]
-        differs |= offering_marks[row] == offering_mark
-    return differs
-
-
-@compiled
-def lists_that_changed(
-    before,
-    kept,
-    slots,
-    need_taken,
-    need_marks,
-    need_mark,
-    need_ids,
-    offering_marks,
-    offering_mark,
-    offering_ids,
-    names,
-    scores,
-    renewed,
-):
-    """Of the lists at `slots` (kept before the transaction as `before`) those that read differently now: other places or
-    scores among the ten, or an offering there that changed itself; and those of needs that changed. Returns how many.
-
-    `names` gets the bytes of the need's id, then of those listed; `scores` theirs, -1 behind the last; `renewed` who of them
-    changed.
-    """
-    n = 0
-    for i in range(slots.size):
-        slot, now = slots[i], kept[slots[i]]
-        differs = need_marks[slot] == need_mark or _reads_differently(now, before[i], offering_marks, offering_mark)
-        if not differs or not need_taken[slot]:
-            continue
-        for word in range(ID_WORDS):
-            names[n, 0, word] = _swapped(need_ids[slot, word])
-        for place in range(LISTED):
-            scores[n, place] = -1
-            if place < now["length"]:
-                row = now["row"][place]
-                scores[n, place] = now["score"][place]
-                renewed[n, place] = offering_marks[row] == offering_mark
-                for word in range(ID_WORDS):
-                    names[n, place + 1, word] = _swapped(offering_ids[row, word])
-        n += 1
     return n

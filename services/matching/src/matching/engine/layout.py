@@ -98,24 +98,29 @@ NEED = np.dtype(
     [
         ("quantity", np.float64),
         ("budget", np.float64),
-        ("low", np.float32, (ASKS,)),
-        ("high", np.float32, (ASKS,)),
-        ("slot", np.uint8, (ASKS,)),
-        ("or_next", np.uint8, (ASKS,)),  # the next comparison belongs to the same requirement
-        ("mandatory", np.uint8, (ASKS,)),
-        ("asks", np.uint8),
-        ("requirements", np.uint8),
-        ("currency", np.uint8),
-        ("technology", np.uint8),
-        ("country", np.uint16),
         ("standard", np.uint16, (STANDARDS_ASKED,)),
         ("standards", np.uint8),  # how many are asked for
-        ("language", np.uint16, (LANGUAGES_SPOKEN,)),
-        ("languages", np.uint8),
+        ("asks", np.uint8),
+        ("requirements", np.uint8),
+        ("or_next", np.uint8),  # a bit for each comparison: the next belongs to the same requirement
+        ("mandatory", np.uint8),  # likewise
+        ("currency", np.uint8),
+        ("technology", np.uint8),
+        ("", np.uint8, (1,)),
+        ("country", np.uint16),
+        ("", np.uint8, (2,)),
         ("today", np.int32),  # day number, as `date.toordinal`
         ("deadline", np.int32),
+        ("slot", np.uint8, (ASKS,)),
+        ("", np.uint8, (4,)),
+        ("low", np.float32, (ASKS,)),
+        ("high", np.float32, (ASKS,)),
+        ("language", np.uint16, (LANGUAGES_SPOKEN,)),
+        ("languages", np.uint8),
+        ("", np.uint8, (43,)),
     ]
 )
+"""Three lines of the processor's cache: what price, quantity and standards are compared with, attributes, languages."""
 
 KEPT_LIST = np.dtype(
     [

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matching.domain.sides import Need, Offering
-from matching.engine import kernels
+from matching.engine import placing
 from matching.engine.layout import (
     BLOCK,
     ID_WORDS,
@@ -93,7 +93,7 @@ class Packed(Generic[W]):
     def places(self, ids: Words) -> Rows:
         """The place of each id (a row of words each); -1 where it is not here."""
         found = np.empty(len(ids), np.int64)
-        kernels.find_places(self._table, self.ids, ids, found)
+        placing.find_places(self._table, self.ids, ids, found)
         return found
 
     def place(self, id_: str) -> int | None:
@@ -108,7 +108,7 @@ class Packed(Generic[W]):
     def sets(self, places: Rows) -> Words:
         """The words of the sets at these places, as they were packed."""
         found = np.zeros((len(places), self._words), np.uint64)
-        kernels.read_bits(self.maps, self._firsts, places, found)
+        placing.read_bits(self.maps, self._firsts, places, found)
         return found
 
     # Transactions ------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class Packed(Generic[W]):
         state, written = self._state, int(self._state[S.WRITTEN])
         lines = self._journal[:written]
         places, ids, sets = lines[:, 0].astype(np.int64), lines[:, 2 : 2 + ID_WORDS], lines[:, 2 + ID_WORDS :]
-        kernels.write_bits(self.maps, self._firsts, places, np.ascontiguousarray(sets[:, : self._words]))
+        placing.write_bits(self.maps, self._firsts, places, np.ascontiguousarray(sets[:, : self._words]))
         self.ids[places], self.taken[places] = ids, lines[:, 1].astype(np.bool_)
         self.hot[:, places], self.cold[places] = sets[:, self._words :].astype(np.int64).T, self._journal_cold[:written]
         for place, one in self._whole_before.items():
@@ -155,7 +155,7 @@ class Packed(Generic[W]):
         came, number = len(ids), len(ids) + len(gone)
         self._make_room(came, number)
         places, old_sets = np.empty(number, np.int64), np.zeros((number, self._words), np.uint64)
-        kernels.change_places(
+        placing.change_places(
             self._table,
             self._state,
             self._free,
@@ -214,4 +214,4 @@ class Packed(Generic[W]):
         self._table = np.zeros(size, np.int32)
         taken = self.taken_places()
         self._state[S.ENTERED] = len(taken)
-        kernels.set_places(self._table, self.ids, taken)
+        placing.set_places(self._table, self.ids, taken)
