@@ -131,6 +131,25 @@ async def test_lists_are_the_oracle_s_though_transactions_die_and_two_processes_
         assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_transactions_of_one_process_that_run_side_by_side_leave_memory_as_the_database_is(
+    matching: Matching, seed: int
+) -> None:
+    """PostgreSQL lets the next one in with the commit, before memory has followed."""
+    world, chance = World(seed=seed, technologies=2, countries=2), random.Random(seed)
+    await matching.take(*[world.offering() for _ in range(40)], *[world.need() for _ in range(10)])
+    for _ in range(25):
+        facts = list({fact.subject: fact for fact in (something(world, chance) for _ in range(9))}.values())
+        shares = [facts[number::3] for number in range(3)]
+        await asyncio.gather(*(_until_committed(matching, matching.memory, share, chance) for share in shares if share))
+        known(matching, facts)
+        assert await matching.stored() == await matching.oracle()
+    async with matching.database.reading() as tx:
+        groups = await memory_store.groups(tx)
+    for group in groups:
+        assert await ids_in_memory(matching, matching.memory, group) == await ids_in_memory(matching, Memory(), group)
+
+
 async def _until_committed(matching: Matching, memory: Memory, facts: Sequence[Fact], chance: random.Random) -> int:
     """Try until it worked; returns how often it did not."""
     died = 0
