@@ -149,7 +149,7 @@ ROWS = (
                 [(f"sum by (kind, word) (increase({telemetry.FEEDBACK_TOTAL}_total[1d]))", "{{kind}} {{word}}")], "none",
             ),
             Panel(
-                "The matching engine", "Searches, those by the plain rules, pairs that these judged, technology groups read anew.",
+                "The matching engine", "Searches, those by the plain rules, pairs that these judged, groups read anew.",
                 [(per_second(telemetry.ENGINE_TOTAL, "what"), "{{what}}")], "ops",
             ),
         ),

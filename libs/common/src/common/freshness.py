@@ -89,7 +89,7 @@ class Freshness(Collector):
     def __init__(self, database: Database, broker: Broker, registry: CollectorRegistry) -> None:
         self._database = database
         self._broker = broker
-        self._consumer: Consumer | None = None
+        self._consumers: list[Consumer] = []
         self._began = time.monotonic()
         self._looks = {"database": _Look(LOOK_SECONDS)}
         self._questions = [
@@ -106,8 +106,8 @@ class Freshness(Collector):
         self._questions.append(age)
 
     def reads(self, consumer: Consumer) -> None:
-        """There is a group here: look how far it is, and what it holds."""
-        self._consumer = consumer
+        """There is a group here, which has topics of its own: look how far it is, and what it holds."""
+        self._consumers.append(consumer)
         self._looks |= {"log": _Look(LOOK_SECONDS), "held": _Look(COUNT_SECONDS)}
 
     # looking ---------------------------------------------------------------------------------------------------------
@@ -117,26 +117,34 @@ class Freshness(Collector):
             await store.no_longer_than_it_may(tx)
             self._ages = {age.metric: await age.question(tx) for age in self._questions}
         self._looks["database"].succeeded()
-        if self._consumer is not None and self._looks["held"].due():
-            await self._look_at_held(self._consumer.group)
+        if self._consumers and self._looks["held"].due():
+            await self._look_at_held()
         return False
 
-    async def _look_at_held(self, group: str) -> None:
+    async def _look_at_held(self) -> None:
+        held: dict[str, Held] = {}
         async with self._database.reading() as tx:
             await store.no_longer_than_it_may(tx)
-            self._held = {**await store.held_events(tx, group), _QUARANTINE: await store.held_records(tx, group)}
+            for group in [consumer.group for consumer in self._consumers]:
+                found = {**await store.held_events(tx, group), _QUARANTINE: await store.held_records(tx, group)}
+                for reason, (amount, oldest) in found.items():
+                    before = held.get(reason, _NONE)
+                    held[reason] = Held(before.amount + amount, max(before.oldest, oldest))
+        self._held = held
         self._looks["held"].succeeded()
 
     async def look_at_log(self) -> bool:
-        """A background step: how old the oldest event is that the group has not dealt with, in each of its topics."""
-        assert self._consumer is not None
-        group, topics = self._consumer.group, self._consumer.topics
+        """A background step: how old the oldest event is that its group has not dealt with, in each topic."""
+        topics = [topic for consumer in self._consumers for topic in consumer.topics]
         async with asyncio.timeout(_LONGEST_LOOK_SECONDS):
             incarnation, ends = await self._broker.ends_of(topics)
             await asyncio.sleep(GRACE_SECONDS)
             async with self._database.reading() as tx:
                 await store.no_longer_than_it_may(tx)
-                next_ = await store.progress(tx, group, incarnation)
+                next_: dict[Partition, int] = {}
+                for consumer in self._consumers:
+                    progress = await store.progress(tx, consumer.group, incarnation)
+                    next_ |= {part: at for part, at in progress.items() if part.topic in consumer.topics}
             behind = {part: next_.get(part, 0) for part, end in ends.items() if next_.get(part, 0) < end}
             await self._look_at_heads(incarnation, behind)
         now, oldest = time.time(), dict.fromkeys(topics, 0.0)
@@ -175,15 +183,16 @@ class Freshness(Collector):
         if self._looks["database"].fresh:
             for age in self._questions:
                 yield GaugeMetricFamily(age.metric, age.meaning, value=self._ages[age.metric])
-        if self._consumer is not None:
-            yield from self._of_group(self._consumer.group)
+        if self._consumers:
+            yield from self._of_groups()
 
-    def _of_group(self, group: str) -> Iterator[Metric]:
+    def _of_groups(self) -> Iterator[Metric]:
         if self._looks["log"].fresh:
             meaning = "Age of the oldest event that the group has not dealt with"
             ages = GaugeMetricFamily(telemetry.OLDEST_UNPROCESSED, meaning, labels=["group", "topic"])
-            for topic, age in self._unprocessed.items():
-                ages.add_metric([group, topic], age)
+            for consumer in self._consumers:
+                for topic in self._unprocessed.keys() & consumer.topics:
+                    ages.add_metric([consumer.group, topic], self._unprocessed[topic])
             yield ages
         if self._looks["held"].fresh:
             oldest = GaugeMetricFamily(telemetry.OLDEST_HELD, "Age of the oldest that is held, by reason", labels=["reason"])

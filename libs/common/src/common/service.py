@@ -92,8 +92,7 @@ class Service:
         """What reads events here, by consumer group."""
         self._subscriptions: dict[str, Subscription] = {}
         self._loops: dict[str, Loop] = {}
-        self._handling = {"duties"}
-        """Background work in which handlers run."""
+        self._unparking: list[str] = []
         self._preparations: list[Callable[[], Awaitable[None]]] = []
         self._prepared = asyncio.Event()
         self._health.needs_topics(CONTROL_TOPICS)
@@ -140,12 +139,11 @@ class Service:
             moved=self._moved, give_up=self._watchdog.give_up,
         )  # fmt: skip
         self.in_background("progress", self._report, every=5, after_commits=False)
-        if group == self.name:
-            self._freshness.reads(consumer)
-            self.in_background("freshness of events", self._freshness.look_at_log, every=LOOK_SECONDS, after_commits=False)
+        self._freshness.reads(consumer)
+        self.in_background("freshness of events", self._freshness.look_at_log, every=LOOK_SECONDS, after_commits=False)
         unparker = Unparker(self.database, consumer, self._ask, self.telemetry, owns=subscription.owns if owners_retry else None)
         parked = "parked events" if group == self.name else f"parked events of {group}"
-        self._handling.add(parked)
+        self._unparking.append(parked)
         self.in_background(parked, unparker.step, every=1, after_commits=False)  # a look after every batch adds up
 
     def _may_read(self, consumer: Consumer, topics: Mapping[str, Topic], *, together: bool, owners_retry: bool) -> None:
@@ -165,6 +163,15 @@ class Service:
     def consumer(self) -> Consumer | None:
         """What reads events for the group of the service's name."""
         return self.consumers.get(self.name)
+
+    def group_of(self, topic: str) -> str:
+        """The group that reads a topic here; that of the service's name where none does."""
+        return next((group for group, consumer in self.consumers.items() if topic in consumer.topics), self.name)
+
+    def retry_parked(self) -> None:
+        """Look at once for parked events that are due, in all groups."""
+        for name in self._unparking:
+            self.wake(name)
 
     def _know(self, topics: Mapping[str, Topic]) -> None:
         """Who reads what: whom the embedded relay waits for, what we may be asked to send again, what may be dropped, and which
@@ -287,7 +294,7 @@ class Service:
         await run()
 
     async def _run(self, loop: Loop) -> None:
-        if loop.name in self._handling:
+        if loop.name in ("duties", *self._unparking):  # handlers run in them
             await self._prepared.wait()
         await loop.run()
 

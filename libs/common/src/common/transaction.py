@@ -28,7 +28,7 @@ class Companion(Protocol):
         ...
 
     def ended(self, *, committed: bool) -> None:
-        """The transaction is over. Where a commit failed, nobody knows whether PostgreSQL has it: that counts as not committed."""
+        """The transaction is over. Nobody knows whether a commit that failed took place: that counts as not."""
         ...
 
 

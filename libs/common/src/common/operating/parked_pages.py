@@ -4,6 +4,7 @@ Every form works without a script and asks for a reason; a refusal comes back on
 its row in the audit is shown. Records that are no events have their pages in `common.operating.quarantine_pages`.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
@@ -68,29 +69,33 @@ def routes(service: "Service", *, topics: Mapping[str, Topic] = TOPICS) -> APIRo
     end in anything. The other services' pages are told in the background how many records are held here. `topics` are all that
     are known to anybody."""
     router = APIRouter(include_in_schema=False)
-    pages, group = Pages(service, SHARED_PAGES), service.name
-    home = f"/{group}/parked"
-    board = held_board.tell_how_many(service.database, group)
+    pages, name, group_of = Pages(service, SHARED_PAGES), service.name, service.group_of
+    home = f"/{name}/parked"
+    board = held_board.tell_how_many(service.database, name)
     service.in_background("held records", board, every=TELL_EVERY, after_commits=False)
 
     @router.get(home)
     async def overview(request: Request, _: Seer) -> Response:
         async with service.database.reading() as tx:
-            causes = await held.causes(tx, group)
-            records = await held.record_causes(tx, group)
+            groups = service.consumers or (name,)
+            causes = [row for group in groups for row in await held.causes(tx, group)]
+            records = [row for group in groups for row in await held.record_causes(tx, group)]
+            records_over = Counter[str]()
+            for group in groups:
+                records_over.update(await held.records_over(tx, group))
             acts = await audit.about(tx, {}, LATEST_ACTS)
             shown = {
                 "amount": await held.amount(tx),
                 "given_up": [row for row in causes if row.dead],
                 "tried_again": [row for row in causes if not row.dead],
-                "behind": await held.behind(tx, group),
+                "behind": sum([await held.behind(tx, group) for group in groups]),
                 "records": records,
-                "over": await held.over(tx, group),
-                "records_over": await held.records_over(tx, group),
+                "over": [row for group in groups for row in await held.over(tx, group)],
+                "records_over": records_over,
                 "acts": acts,
                 "names": await audit.names_of(tx, {entry.actor for entry in acts}),
             }
-        return _rendered(request, "parked.html", 200, **shown, services=SERVICES if group in SERVICES else (group,))
+        return _rendered(request, "parked.html", 200, **shown, services=SERVICES if name in SERVICES else (name,))
 
     @router.get(f"{home}/cause")
     async def events_of_cause(request: Request, _: Seer, cause: WhichCause, page: PageNumber = 1) -> Response:
@@ -103,7 +108,7 @@ def routes(service: "Service", *, topics: Mapping[str, Topic] = TOPICS) -> APIRo
         if verb is None:
             raise NotFound
         try:
-            entry = await act(lambda tx: verb(tx, group, cause, actor=actor_of(mender), reason=tried.reason))
+            entry = await act(lambda tx: verb(tx, group_of(cause.topic), cause, actor=actor_of(mender), reason=tried.reason))
         except Rejected as error:
             return await show_cause(request, cause, 1, tried.refused(error), error)
         return _to_act(entry)
@@ -112,6 +117,7 @@ def routes(service: "Service", *, topics: Mapping[str, Topic] = TOPICS) -> APIRo
         request: Request, cause: Cause, page: int, tried: Tried | None = None, problem: Rejected | None = None
     ) -> Response:
         async with service.database.reading() as tx:
+            group = group_of(cause.topic)
             total = await held.amount_of(tx, group, cause)
             part = window(page, PER_PAGE, total)
             events = await held.events_of(tx, group, cause, limit=PER_PAGE, skip=part.skip)
@@ -127,7 +133,7 @@ def routes(service: "Service", *, topics: Mapping[str, Topic] = TOPICS) -> APIRo
 
     @router.post(f"{home}/event")
     async def mend(request: Request, mender: Mender, which: Which) -> Response:
-        tried, actor = await posted(request), actor_of(mender)
+        tried, actor, group = await posted(request), actor_of(mender), group_of(which.topic)
 
         async def do(tx: Transaction) -> Entry:
             match tried.verb:
@@ -149,7 +155,7 @@ def routes(service: "Service", *, topics: Mapping[str, Topic] = TOPICS) -> APIRo
     async def show_event(
         request: Request, which: EventId, tried: Tried | None = None, problem: Rejected | None = None
     ) -> Response:
-        subject = which._asdict()
+        subject, group = which._asdict(), group_of(which.topic)
         async with service.database.reading() as tx:
             event = await held.event(tx, group, which)
             standing = await held.standing_of(tx, group, which)
@@ -180,7 +186,7 @@ def routes(service: "Service", *, topics: Mapping[str, Topic] = TOPICS) -> APIRo
             if entry is None:
                 raise NotFound
             which = _event_of(entry)
-            event = await held.event(tx, group, which) if which else None
+            event = await held.event(tx, group_of(which.topic), which) if which else None
             names = await audit.names_of(tx, {entry.actor})
         query = urlencode(which._asdict()) if which else ""
         context = {"entry": entry, "which": which, "event": event, "names": names, "query": query}
@@ -192,15 +198,14 @@ def routes(service: "Service", *, topics: Mapping[str, Topic] = TOPICS) -> APIRo
             entry = await do(tx)
         audit.tell(service.telemetry.log, entry)
         service.wake("held records")
-        if service.consumer is not None:
-            service.wake("parked events")
+        service.retry_parked()
         return entry
 
     def _to_act(entry: Entry) -> Response:
         return RedirectResponse(f"{home}/acts/{entry.number}", status_code=303)
 
     def _rendered(request: Request, template: str, status: int, **context: object) -> Response:
-        return pages.render(request, template, status, here="held", service=group, home=home, in_words=in_words, **context)
+        return pages.render(request, template, status, here="held", service=name, home=home, in_words=in_words, **context)
 
     router.include_router(quarantine_pages.routes(service, topics, act, _to_act, _rendered))
     return router

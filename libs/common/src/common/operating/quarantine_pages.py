@@ -54,8 +54,8 @@ def routes(
 ) -> APIRouter:
     """`/<service>/quarantine/…`; for `common.operating.parked_pages`, whose way to act and to render they share."""
     router = APIRouter(include_in_schema=False)
-    group = service.name
-    home = f"/{group}/quarantine"
+    group_of = service.group_of
+    home = f"/{service.name}/quarantine"
 
     @router.get(f"{home}/cause")
     async def records_of_cause(request: Request, _: Seer, topic: Word, cause: Word, page: PageNumber = 1) -> Response:
@@ -67,7 +67,9 @@ def routes(
         tried = await posted(request)
         try:
             entry = await act(
-                lambda tx: mending_records.retry_records(tx, group, topic, cause, actor=actor_of(mender), reason=tried.reason)
+                lambda tx: mending_records.retry_records(
+                    tx, group_of(topic), topic, cause, actor=actor_of(mender), reason=tried.reason
+                )
             )
         except Rejected as error:
             return await show_cause(request, topic, cause, 1, tried.refused(error), error)
@@ -76,6 +78,7 @@ def routes(
     async def show_cause(
         request: Request, topic: str, cause: str, page: int, tried: Tried | None = None, problem: Rejected | None = None
     ) -> Response:
+        group = group_of(topic)
         async with service.database.reading() as tx:
             amounts = {(row.topic, row.cause): row.amount for row in await held.record_causes(tx, group)}
             total = amounts.get((topic, cause), 0)
@@ -101,7 +104,7 @@ def routes(
 
     @router.post(f"{home}/record")
     async def mend(request: Request, mender: Mender, which: Which) -> Response:
-        tried, actor = await posted(request), actor_of(mender)
+        tried, actor, group = await posted(request), actor_of(mender), group_of(which.topic)
 
         async def do(tx: Transaction) -> Entry:
             match tried.verb:
@@ -126,7 +129,7 @@ def routes(
     ) -> Response:
         subject = which._asdict()
         async with service.database.reading() as tx:
-            found = await held.record(tx, group, which)
+            found = await held.record(tx, group_of(which.topic), which)
             if found is None:
                 raise NotFound
             acts = [*await audit.about(tx, subject), *await audit.about(tx, {"records": [list(which)]})]
