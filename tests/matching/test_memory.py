@@ -168,6 +168,8 @@ async def _until_committed(matching: Matching, memory: Memory, facts: Sequence[F
 
 
 async def _with_accidents(tx: Transaction, memory: Memory, facts: Sequence[Fact], chance: random.Random) -> None:
+    # As the consumer's first try, with the whole batch, does: later tries need no lock that is not held already.
+    await take_locks([Arrived(event_of(fact), fact) for fact in facts], tx, memory)
     middle = chance.randint(0, len(facts))
     for part in (facts[:middle], facts[middle:]):
         while part:

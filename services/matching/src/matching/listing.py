@@ -1,5 +1,6 @@
 """Keeps the stored shortlists as the engine finds them, each place with its explanation by the plain rules."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
@@ -11,6 +12,9 @@ from matching.domain.explanation import explained
 from matching.domain.shortlist import Judged, Rank, judge
 from matching.domain.sides import Need, Offering
 from matching.memory import Hold, NewList
+
+EXPLAINED_AT_ONCE = 50
+"""Each takes some 0.1 ms; in between, others on the event loop get their turn."""
 
 
 class EngineDisagrees(RuntimeError):
@@ -63,7 +67,9 @@ async def _put(tx: Transaction, lists: Sequence[NewList], anew: Collection[str],
     labels = await store.labels(tx, offered)
     doubtful: dict[str, store.NeedToJudge] = {}
     rows: list[list_store.MatchRow] = []
-    for place in places:
+    for number, place in enumerate(places):
+        if number % EXPLAINED_AT_ONCE == 0:
+            await asyncio.sleep(0)
         judged = judge(place.need.need, offered[place.rank.offering_id].offering, Circumstances(place.need.today, rates))
         if judged is None or judged.rank != place.rank:
             doubtful[place.need.need.id] = place.need

@@ -30,9 +30,10 @@ from matching.memory_store import Member
 T = TypeVar("T")
 _COUNTED = tuple(field.name for field in fields(Counts))
 
-READ_AT_ONCE = 1000
+READ_AT_ONCE = 250
+"""Rows; they are decoded in one go, and others on the event loop wait for it."""
 OFFERINGS_AT_ONCE, NEEDS_AT_ONCE = 20, 20
-"""So many are worked on before others on the event loop get their turn."""
+"""The same for what is worked on in one go, where there are lists to bring up to date."""
 
 
 class NewList(NamedTuple):
@@ -96,7 +97,7 @@ class Group:
         for unit, field in self._all_of({one.unit for one in listed}):
             here = [one for one in listed if one.unit == unit]
             elsewhere = [one.id for one in listed if one.unit != unit]
-            for some in _portions(here, OFFERINGS_AT_ONCE):
+            for some in _portions(here, OFFERINGS_AT_ONCE if len(field.needs) else READ_AT_ONCE):
                 field.change_offerings(some)
                 await asyncio.sleep(0)
             if leaving or elsewhere:
