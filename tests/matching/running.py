@@ -26,6 +26,7 @@ from common.messaging.message import Event
 from common.postgres import Database
 from common.settings import Settings
 from common.telemetry import Telemetry
+from common.transaction import Transaction
 from matching import page_store
 from matching.app import create_app
 from matching.domain.circumstances import Circumstances, Rate, day_at
@@ -121,15 +122,20 @@ class Matching:
         return found
 
 
+async def work(tx: Transaction, memory: Memory, facts: Sequence[Fact]) -> None:
+    """As the consumer handles a batch, or a part of one."""
+    arrived = [Arrived(event_of(fact), fact) for fact in facts]
+    await take_locks(arrived, tx, memory)
+    for kind, handler in handlers(memory).items():
+        mine = [one for one in arrived if type(one.data) is kind]
+        if mine:
+            await handler(mine, tx)
+
+
 async def handle(database: Database, memory: Memory, facts: Sequence[Fact]) -> list[Event]:
     """One batch in one transaction."""
     async with database.transaction() as tx:
-        arrived = [Arrived(event_of(fact), fact) for fact in facts]
-        await take_locks(arrived, tx, memory)
-        for kind, handler in handlers(memory).items():
-            mine = [one for one in arrived if type(one.data) is kind]
-            if mine:
-                await handler(mine, tx)
+        await work(tx, memory, facts)
         return list(tx.emitted)
 
 

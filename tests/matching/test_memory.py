@@ -13,26 +13,16 @@ from common.contracts.values import Fact
 from common.messaging.consumer import Arrived
 from common.transaction import Transaction
 from matching import memory_store
-from matching.handlers import handlers, take_locks
+from matching.handlers import take_locks
 from matching.memory import Memory
 from tests.facts import event_of
 from tests.matching.pairs import NEED_ID, OFFERING_ID, need_fact, offering_fact
-from tests.matching.running import Matching
+from tests.matching.running import Matching, work
 from tests.matching.test_exactness import something
 
 
 class Accident(Exception):
     """What a test lets happen."""
-
-
-async def work(tx: Transaction, memory: Memory, facts: Sequence[Fact]) -> None:
-    """As the consumer handles a part of a batch."""
-    arrived = [Arrived(event_of(fact), fact) for fact in facts]
-    await take_locks(arrived, tx, memory)
-    for kind, handler in handlers(memory).items():
-        mine = [one for one in arrived if type(one.data) is kind]
-        if mine:
-            await handler(mine, tx)
 
 
 async def ids_in_memory(matching: Matching, memory: Memory, group: str) -> dict[str, list[str]]:

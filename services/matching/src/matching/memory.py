@@ -248,18 +248,24 @@ class Hold:
         self._told.clear()
 
     def ended(self, *, committed: bool) -> None:
-        """See `Companion`. Lets the groups go."""
-        for name in self._changed | self._settled:
-            if committed:
-                self._groups[name].keep()
-            elif name in self._uncertain:
-                self._groups[name].forget()
-            else:
-                self._go_back(name)
-        for group in self._groups.values():
-            self._memory.count(group.work())
-            group.turn.release()
-        self._memory.let_go(self._tx)
+        """See `Companion`. Lets the groups go, whatever happens."""
+        try:
+            for name in self._changed | self._settled:
+                if committed:
+                    self._groups[name].keep()
+                elif name in self._uncertain:
+                    self._groups[name].forget()
+                else:
+                    self._go_back(name)
+        except BaseException:
+            for group in self._groups.values():
+                group.forget()
+            raise
+        finally:
+            for group in self._groups.values():
+                self._memory.count(group.work())
+                group.turn.release()
+            self._memory.let_go(self._tx)
 
     def _go_back(self, name: str) -> None:
         group = self._groups[name]
