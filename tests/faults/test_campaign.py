@@ -1,6 +1,6 @@
 """The promise under faults, as far as CI has time: one round with real Kafka, one in a single process with the embedded broker.
 
-It goes on until so much has happened, not for so long. `make faults` runs the long campaign.
+It goes on until so much has happened, not for so long; only a slow machine ends it before. `make faults` runs the long campaign.
 """
 
 import os
@@ -20,8 +20,8 @@ from tests.kafka_server import HOW_TO_ADD, NoKafka
 
 SEED = int(os.environ.get("MUSUBI_FAULTS_SEED", "4"))
 GOALS: dict[Kind, Goal] = {
-    "real": Goal(seconds=90, at_most=170, events=16_000, faults=115, kills=34, broker_restarts=3),
-    "embedded": Goal(seconds=50, at_most=110, events=4_000, faults=35, kills=6),
+    "real": Goal(seconds=90, at_most=220, events=16_000, faults=115, kills=34, broker_restarts=3),
+    "embedded": Goal(seconds=50, at_most=130, events=4_000, faults=35, kills=6),
 }
 RATES: dict[Kind, Rates] = {
     "real": Rates(counter=300, cheap=30, dear=1.5),
@@ -30,6 +30,8 @@ RATES: dict[Kind, Rates] = {
 PACE: dict[Kind, float] = {"real": 0.4, "embedded": 0.6}
 """Below 1: more faults in a minute."""
 PATIENCE = 60.0
+ON_A_SLOW_MACHINE = 0.4
+"""The share of the events aimed at that has to be there when the time is up; faults come by the clock, so of them all do."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ async def test_nothing_is_lost_doubled_reordered_or_stuck_whatever_is_killed_cut
     print(round_)
     assert in_words(round_.anomalies) == "no anomaly", f"seed {SEED}; ledger and logs are in {round_.kept}"
     goal = GOALS[kind]
-    assert round_.accepted >= goal.events
+    assert round_.accepted >= goal.events * ON_A_SLOW_MACHINE
     assert sum(round_.faults.values()) >= goal.faults
     assert round_.killed >= goal.kills
     assert round_.broker_restarts >= goal.broker_restarts
@@ -65,7 +67,7 @@ def test_enough_happened_in_both_together(rounds: dict[Kind, Round]) -> None:
     if len(rounds) < len(GOALS):
         pytest.skip("needs both rounds")
     faults = sum((Counter(round_.faults) for round_ in rounds.values()), Counter[str]())
-    assert sum(round_.accepted for round_ in rounds.values()) >= 20_000
+    assert sum(round_.accepted for round_ in rounds.values()) >= 20_000 * ON_A_SLOW_MACHINE
     assert faults.total() >= 150
     assert sum(round_.killed for round_ in rounds.values()) >= 40
     assert sum(round_.broker_restarts for round_ in rounds.values()) >= 3
