@@ -163,3 +163,23 @@ async def test_two_processes_share_the_work_and_do_nothing_twice(database: Datab
     runners = [DutyRunner(database, {"close": close}, Telemetry("needs")) for _ in range(4)]
     await asyncio.gather(*(work_through(runner) for runner in runners))
     assert sorted(done) == [f"n{number:02}" for number in range(40)]
+
+
+async def test_a_process_does_only_its_own_duties_where_they_are_shared_out(database: Database, clock: SetClock) -> None:
+    done: list[str] = []
+
+    async def close(duty: Duty, tx: Transaction) -> None:
+        done.append(duty.key)
+
+    ours = ["lighting"]
+    runner = DutyRunner(database, {"close": close}, Telemetry("needs"), ours=lambda: ours)
+    for number in range(40):  # more than are looked at for one that nobody works on
+        await plan(database, f"water/{number:02}", "close", timedelta(0))
+    for key in ("lighting/1", "lightings/1", "lighting"):
+        await plan(database, key, "close", timedelta(seconds=1))
+    clock.now += timedelta(minutes=1)
+    await work_through(runner)
+    assert sorted(done) == ["lighting", "lighting/1"]
+    ours[:] = ["water", "lightings"]
+    await work_through(runner)
+    assert len(done) == 43

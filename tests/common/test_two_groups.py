@@ -96,6 +96,24 @@ async def test_the_service_is_ready_only_when_both_groups_have_their_partitions(
         await until(lambda: len(member.numbers()) == 12)
 
 
+async def test_nothing_is_handled_before_the_process_is_ready_for_what_it_owns(postgres: str, broker: Broker) -> None:
+    gate = asyncio.Event()
+    owned: list[bool] = []
+
+    async def get_ready() -> None:
+        owned.append(member.service.owns(member.group, "pumps"))
+        await gate.wait()
+
+    member = Member(postgres, broker, group_name(broker))
+    member.takes(Ask, Bid, group=member.group, together=True, owners_retry=True, ready=get_ready)
+    async with member.service.lifespan():
+        await member.emit(Ask(key="pumps/1"), Bid(key="pumps/2"))
+        await until(lambda: len(owned) >= 2)  # after the assignment, and before the batch
+        assert all(owned) and not member.worked and not member.service.readiness()["consumer"]
+        gate.set()
+        await until(lambda: len(member.worked) == 2 and all(member.service.readiness().values()))
+
+
 def test_what_cannot_be_is_refused_when_the_service_is_made(postgres: str, kafka: Broker) -> None:
     member = Member(postgres, kafka, "trial").takes(Ask)
     for how, why in (

@@ -75,8 +75,18 @@ async def cancel(tx: Transaction, key: str, kind: str) -> None:
 class DutyRunner:
     """Runs what is due, one duty a transaction; several processes share the work."""
 
-    def __init__(self, database: Database, handlers: Mapping[str, DutyHandler], told: Telemetry) -> None:
+    def __init__(
+        self,
+        database: Database,
+        handlers: Mapping[str, DutyHandler],
+        told: Telemetry,
+        *,
+        ours: Callable[[], Collection[str]] | None = None,
+    ) -> None:
+        """`ours`, where given, says which duties are this process's at the moment: by the first parts of their keys, up to the
+        first slash. The others are left to theirs."""
         self._database = database
+        self._ours = ours
         self._handlers = dict(handlers)
         self._told = told
 
@@ -105,11 +115,13 @@ class DutyRunner:
     async def _claim(self, tx: Transaction) -> Duty | None:
         # An advisory lock, not the row's: a handler that changes the same thing holds what ours waits for, and then writes this
         # row (`schedule`). With the row locked here, each would wait for the other.
+        ours = None if self._ours is None else list(self._ours())
         while row := await tx.fetchrow(
             """with waiting as materialized (
-                select key, kind, at from due where next_try <= $1 and kind = any($2::text[]) order by next_try limit $3
+                select key, kind, at from due where next_try <= $1 and kind = any($2::text[])
+                and ($5::text[] is null or split_part(key, '/', 1) = any($5)) order by next_try limit $3
             ) select key, kind, at from waiting where pg_try_advisory_xact_lock($4, hashtext(kind || ' ' || key)) limit 1""",
-            tx.now, list(self._handlers), _LOOKED_AT, _DUTY_LOCK,
+            tx.now, list(self._handlers), _LOOKED_AT, _DUTY_LOCK, ours,
         ):  # fmt: skip
             # Whoever held the lock before may have done it since that statement began.
             if await tx.fetchval("select exists (select from due where (key, kind, at) = ($1, $2, $3))", *row):

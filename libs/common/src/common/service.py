@@ -6,7 +6,7 @@ process.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
@@ -29,7 +29,7 @@ from common.messaging.control import Control, Progress, Resend
 from common.messaging.kafka_reader import Membership
 from common.messaging.prune import Pruner
 from common.messaging.relay import Relay
-from common.messaging.subscription import Subscription
+from common.messaging.subscription import Subscription, always_ready
 from common.messaging.unparker import Unparker
 from common.messaging.window import Window
 from common.migrate import Folder
@@ -113,6 +113,7 @@ class Service:
         group: str = "",
         together: bool = False,
         owners_retry: bool = False,
+        ready: Callable[[], Awaitable[None]] = always_ready,
     ) -> None:
         """What to do with which events. `at_once` is the most that one transaction takes; `before` sees all its events first,
         for a service that has to take locks in one order whatever the types; `facts` and `topics` are all that anybody knows;
@@ -121,7 +122,8 @@ class Service:
         `group` is the consumer group: that of the service's name, or one more, whose name begins with that and a hyphen. Each has
         topics of its own. `together`: partitions of equal number of all its topics, which have to have equally many, are read by
         the same process. `owners_retry`: what is parked is retried by the process that reads the key's partition, and by no
-        other; its topics have to be placed by the first part of the key. Raises `ValueError` where this cannot be."""
+        other; its topics have to be placed by the first part of the key. `ready` is done before each batch, in no transaction: it
+        may read what the handlers need for what this process `owns` now. Raises `ValueError` where this cannot be."""
         if not handlers:
             return
         group = group or self.name
@@ -136,7 +138,7 @@ class Service:
         subscription = self._subscriptions[group] = Subscription(
             consumer, self._broker, self.telemetry,
             at_once=at_once, together=together, membership=self._membership(group), trimmed=self._ask_for_all,
-            moved=self._moved, give_up=self._watchdog.give_up,
+            moved=self._moved, give_up=self._watchdog.give_up, ready=ready,
         )  # fmt: skip
         self.in_background("progress", self._report, every=5, after_commits=False)
         self._freshness.reads(consumer)
@@ -167,6 +169,10 @@ class Service:
     def group_of(self, topic: str) -> str:
         """The group that reads a topic here; that of the service's name where none does."""
         return next((group for group, consumer in self.consumers.items() if topic in consumer.topics), self.name)
+
+    def owns(self, group: str, first_part: str) -> bool:
+        """Whether this process works on the keys that begin so just now, in every topic of the group, which are placed by it."""
+        return all(self._subscriptions[group].owns((topic, first_part)) for topic in self.consumers[group].topics)
 
     def retry_parked(self) -> None:
         """Look at once for parked events that are due, in all groups."""
@@ -210,10 +216,11 @@ class Service:
             await asyncio.sleep(_REPORT_PAUSE)  # woken after every batch, it would say too much
         return False
 
-    def on_duties(self, duties: Mapping[str, DutyHandler]) -> None:
-        """What to do when the time of a duty has come, by kind (see `common.due`)."""
+    def on_duties(self, duties: Mapping[str, DutyHandler], *, ours: Callable[[], Collection[str]] | None = None) -> None:
+        """What to do when the time of a duty has come, by kind (see `common.due`). `ours`: the first parts of those keys whose
+        duties are left to this process just now; without it, any process does any."""
         if duties:
-            self.in_background("duties", DutyRunner(self.database, duties, self.telemetry).step, every=1)
+            self.in_background("duties", DutyRunner(self.database, duties, self.telemetry, ours=ours).step, every=1)
 
     def prepare(self, step: Callable[[], Awaitable[None]]) -> None:
         """Have this done at the start, after those given before. Events and duties wait for it, and so does readiness; pages do

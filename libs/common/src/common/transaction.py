@@ -96,8 +96,9 @@ class Transaction:
         """Announce a fact. It leaves after the commit, or never; raises `Rejected` for what could not be sent."""
         self.emit_json(type(fact), fact.subject, dump(fact), cause=cause)
 
-    def emit_json(self, kind: type[Fact], key: str, body: bytes, *, cause: Event | None = None) -> None:
-        """The same for a fact whose JSON is at hand already; `key` is its subject."""
+    def emit_json(self, kind: type[Fact], key: str, body: bytes, *, cause: Event | None = None, time: str = "") -> None:
+        """The same for a fact whose JSON is at hand already; `key` is its subject. `time` is when what it says happened, if that
+        was not just now (an event's `time`)."""
         if self._read_only:
             raise RuntimeError("nothing can be announced while reading")
         check_sendable(key, body)
@@ -106,7 +107,7 @@ class Transaction:
             trace, correlation, causation = current_traceparent(), self.correlation_id or id_, ""
         else:
             trace, correlation, causation = self.trace_of(cause), cause.correlation_id or cause.id, cause.id
-        fields = (kind.topic, key, 0, id_, kind.type, self._source, self._time, body, trace, correlation, causation)
+        fields = (kind.topic, key, 0, id_, kind.type, self._source, time or self._time, body, trace, correlation, causation)
         self.emitted.append(event_of(fields))
 
     def trace_of(self, event: Event) -> bytes:

@@ -49,15 +49,18 @@ class Stay(ConsumerRebalanceListener):
         trimmed: Callable[[str], Awaitable[None]],
         moved: Callable[[], None],
         look: Callable[[], None],
+        ready: Callable[[], Awaitable[None]],
     ) -> None:
         """`incarnation` is the broker's life in which we stay. `trimmed` is told a topic whose log lost records that nobody had
-        read, `moved` that there is progress, `look` that it is time to look whether the logs are as long as we know them."""
+        read, `moved` that there is progress, `look` that it is time to look whether the logs are as long as we know them. `ready`
+        is done before each batch, in no transaction: it may read what the handlers need for the partitions that are ours now."""
         self._consumer = consumer
         self._broker = broker
         self._told = told
         self._trimmed = trimmed
         self._moved = moved
         self._look = look
+        self._get_ready = ready
         self._subscriber: Any = None
         self._owned = Ownership(incarnation)
         self._claiming = asyncio.Lock()
@@ -73,6 +76,8 @@ class Stay(ConsumerRebalanceListener):
         """Once set, nothing more is taken; what is in work ends."""
         self.assigned = False
         """Whether partitions were ever assigned, perhaps none."""
+        self.ready = False
+        """Whether we were ever ready for what they bring."""
         self.settled = False
         """Whether the assignment stands: no rebalance is going on."""
         self.batches = 0
@@ -104,6 +109,11 @@ class Stay(ConsumerRebalanceListener):
         shorter than they were."""
         await self._claim(parts)
         await self._rewind(shorter)
+        await self._be_ready()
+
+    async def _be_ready(self) -> None:
+        await self._get_ready()
+        self.ready = True
 
     async def end(self) -> None:
         """Take nothing more and roll back what is in work; the next stay begins where PostgreSQL says."""
@@ -220,6 +230,7 @@ class Stay(ConsumerRebalanceListener):
         """Claim what is not ours yet, and look whether the records begin where we have to go on. A new claim, and going back in a
         log that is shorter than it was, begin a new turn: then these records are not used."""
         await self._claim(self._of_this_turn(share, turns))
+        await self._be_ready()
         first = {part: first_offset(records[0]) for part, records in self._of_this_turn(share, turns).items()}
         odd = {part for part, offset in first.items() if offset != self._next(part)}
         shorter = {part for part in odd if first[part] < self._next(part)}

@@ -30,6 +30,10 @@ async def _nobody_to_ask(topic: str) -> None:
     """Where no control topics are."""
 
 
+async def always_ready() -> None:
+    """Where handlers need nothing but their transaction."""
+
+
 class Subscription:
     """Brings the records of all topics of one group to its consumer, as long as `run` runs."""
 
@@ -45,10 +49,11 @@ class Subscription:
         trimmed: Callable[[str], Awaitable[None]] = _nobody_to_ask,
         moved: Callable[[], None] = lambda: None,
         give_up: Callable[[str], None] = lambda reason: None,
+        ready: Callable[[], Awaitable[None]] = always_ready,
     ) -> None:
         """`at_once` records at most make a batch. `together`: partitions of equal number of all topics go to the same member;
         then nothing is read before all topics are there. `trimmed` is told a topic whose log lost records that nobody had read,
-        `moved` that there is progress, `give_up` why starting again does not help."""
+        `moved` that there is progress, `give_up` why starting again does not help. For `ready` see `Stay`."""
         self._consumer = consumer
         self._broker = broker
         self._told = told
@@ -58,21 +63,23 @@ class Subscription:
         self._trimmed = trimmed
         self._moved = moved
         self._give_up = give_up
+        self._ready = ready
         self._stopping = False
         self._look = asyncio.Event()
         self._stay = self._new_stay("")
 
     def _new_stay(self, incarnation: str) -> Stay:
         stay = Stay(
-            self._consumer, self._broker, self._told, incarnation, trimmed=self._trimmed, moved=self._moved, look=self._look.set
-        )
+            self._consumer, self._broker, self._told, incarnation,
+            trimmed=self._trimmed, moved=self._moved, look=self._look.set, ready=self._ready,
+        )  # fmt: skip
         stay.stopping = self._stopping
         return stay
 
     @property
     def assigned(self) -> bool:
-        """Whether the group has given us our partitions."""
-        return self._stay.assigned
+        """Whether the group has given us our partitions, and we are ready for what they bring."""
+        return self._stay.assigned and self._stay.ready
 
     @property
     def busy(self) -> bool:
@@ -132,8 +139,8 @@ class Subscription:
             async with asyncio.timeout(START_SECONDS):
                 await kafka.start()
             while True:
-                await self._check(stay, lookout, subscriber.consumer)
                 self._look.clear()
+                await self._check(stay, lookout, subscriber.consumer)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_CHECK_EVERY):
                         await self._look.wait()
