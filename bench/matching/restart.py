@@ -22,7 +22,7 @@ from bench.matching.service import migrated
 from bench.matching.workload import SKEWS, Sizes, market
 from common.postgres import Database
 from common.vocabulary import technologies
-from matching import memory_store, store
+from matching import memory_store, routing, store
 from matching.engine import self_check
 from matching.memory import Memory
 from matching.memory_store import Member
@@ -54,13 +54,13 @@ async def fill(database: Database, made: Market) -> None:
         async with database.transaction() as tx:
             await store.save_offerings(tx, [OfferingRow(one, '{"en": "Example"}', _COMPANY, b"") for one in offered])
             await memory_store.save(
-                tx, [Member(group, "offering", one.id, True) for one in offered for group in one.groups], versions
+                tx, [Member(group, "offering", one.id, one) for one in offered for group in one.groups], versions
             )
     for records in _portions(made.needs, WRITTEN_AT_ONCE):
         asked = [lexicon.need(record) for record in records]
         async with database.transaction() as tx:
             await store.save_needs(tx, [NeedRow(one, "city", True, _SUMMARY, b"", now, lexicon.today) for one in asked])
-            await memory_store.save(tx, [Member(one.group, "need", one.id, True) for one in asked], versions)
+            await memory_store.save(tx, [Member(one.group, "need", one.id, one, lexicon.today) for one in asked], versions)
     async with database.connection() as connection:
         await connection.execute("analyze")
 
@@ -68,7 +68,7 @@ async def fill(database: Database, made: Market) -> None:
 async def known_again(database: Database) -> float:
     """Seconds until a new memory has all groups."""
     begun = time.perf_counter()
-    await Memory().read_everything(database)
+    await Memory().follow(database, routing.GROUPS, lambda group: True)
     return time.perf_counter() - begun
 
 

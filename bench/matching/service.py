@@ -8,7 +8,6 @@ import contextlib
 import os
 import statistics
 import time
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from importlib.resources import files
@@ -21,7 +20,6 @@ from common import migrate
 from common.clock import utc_now
 from common.contracts.needs import NeedPosted
 from common.contracts.values import Fact
-from common.messaging.consumer import Arrived
 from common.messaging.message import Event
 from common.postgres import Database
 from common.transaction import Transaction
@@ -30,35 +28,22 @@ from matching.domain.circumstances import Circumstances
 from matching.domain.places import wide_field
 from matching.domain.shortlist import judge
 from matching.domain.sides import Need
-from matching.handlers import handlers, take_locks
 from matching.memory import Memory
 from matching.page_store import Scope
 from musubi import embedded_postgres
+from tests.matching import running
 
 SIZE = 10_000
 LOADED_AT_ONCE = 200
 EVENTS = 600
 
 
-def arrived(fact: Fact) -> Arrived[Fact]:
-    """As if it came over Kafka."""
-    envelope = Event(fact.topic, fact.subject, 1, str(uuid.uuid4()), fact.type, "/bench", "2026-11-24T00:00:00Z", b"")
-    return Arrived(envelope, fact)
-
-
 _MEMORY = Memory()
 
 
 async def handle(database: Database, facts: Sequence[Fact]) -> Sequence[Event]:
-    """One transaction, as the consumer makes it; returns what was announced."""
-    async with database.transaction() as tx:
-        events = [arrived(fact) for fact in facts]
-        await take_locks(events, tx, _MEMORY)
-        for kind, handler in handlers(_MEMORY).items():
-            mine = [one for one in events if type(one.data) is kind]
-            if mine:
-                await handler(mine, tx)
-        return list(tx.emitted)
+    """Handed on to the groups and handled by them, each in one transaction, without Kafka between; returns what was announced."""
+    return await running.handle(database, _MEMORY, facts)
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from common import telemetry
-from common.contracts.registry import TOPICS
+from common.contracts.registry import TOPICS, groups_of
 from common.serving import PORT
 from musubi import roles
 from musubi.dispatcher import service_for
@@ -216,11 +216,13 @@ def test_scaling_is_by_the_age_of_what_waits_and_ends_at_the_partitions_that_the
     for thing in overlay.of("ScaledObject"):
         name = thing["metadata"]["name"]
         assert thing["spec"]["scaleTargetRef"] == {"name": name} and overlay.find("Deployment", name)
-        read = [topic for topic in TOPICS.values() if name in topic.readers]
+        read = [topic for topic in TOPICS.values() if topic.is_read_by(name)]
         assert thing["spec"]["maxReplicaCount"] <= min(topic.partitions for topic in read)
         (trigger,) = thing["spec"]["triggers"]
         query = trigger["metadata"]["query"]
-        assert query == f'max({telemetry.OLDEST_UNPROCESSED}{{namespace="musubi", group="{name}"}})'
+        groups = groups_of(name)
+        asked = f'="{name}"' if groups == [name] else f'=~"{"|".join(groups)}"'
+        assert query == f'max({telemetry.OLDEST_UNPROCESSED}{{namespace="musubi", group{asked}}})'
     for thing in overlay.of("HorizontalPodAutoscaler"):
         assert overlay.find("Deployment", thing["spec"]["scaleTargetRef"]["name"])
     scaled = {thing["metadata"]["name"] for thing in overlay.of("ScaledObject", "HorizontalPodAutoscaler")}

@@ -14,6 +14,8 @@ from tests.faults.counter import TOPICS
 
 SERVICES = ("needs", "catalog", "matching", "notify", "counter", "tally")
 READERS = ("matching", "notify", "counter", "tally")
+OF_US = "split_part(grp, '-', 1) = $1"
+"""All groups of the service."""
 WAITS = "reason not in ('superseded', 'skipped')"
 
 SCHEMA = """
@@ -70,9 +72,9 @@ def _tables(connection: asyncpg.Connection, service: str) -> Iterable[tuple[str,
     yield "left_over", rows("select $1::text, 'duties', count(*) from due where next_try <= now() having count(*) > 0")
     if service not in READERS:
         return
-    yield "cursor", rows("select grp, topic, key, last from inbox_cursor where grp = $1")
-    yield "parked", rows(f"select grp, topic, key, sequence, reason, error from parked where grp = $1 and {WAITS}")
-    yield "quarantined", rows("""select grp, topic, part, "offset", reason from quarantine where grp = $1""")
+    yield "cursor", rows(f"select grp, topic, key, last from inbox_cursor where {OF_US}")
+    yield "parked", rows(f"select grp, topic, key, sequence, reason, error from parked where {OF_US} and {WAITS}")
+    yield "quarantined", rows(f"""select grp, topic, part, "offset", reason from quarantine where {OF_US}""")
     if service in ("counter", "tally"):
         yield (
             "effect",

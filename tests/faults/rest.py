@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import asyncpg
 
+from common.contracts.registry import service_of
 from tests.faults.counter import TOPICS
 from tests.faults.evidence import READERS, SERVICES, WAITS
 from tests.faults.poison import JUNK
@@ -56,7 +57,7 @@ async def _left(dsn: str) -> dict[str, int]:
             for reader in topic.readers:
                 left[f"{topic.name} for {reader}"] = await connection.fetchval(
                     f"""select count(*) from {topic.producer}.stream_head h
-                    left join {reader}.inbox_cursor c on c.grp = $1 and c.topic = h.topic and c.key = h.key
+                    left join {service_of(reader)}.inbox_cursor c on c.grp = $1 and c.topic = h.topic and c.key = h.key
                     where h.topic = $2 and c.last is distinct from h.sequence""",
                     reader, topic.name,
                 )  # fmt: skip

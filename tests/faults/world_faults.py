@@ -9,13 +9,14 @@ from contextlib import suppress
 import asyncpg
 from aiokafka import AIOKafkaConsumer
 
-from tests.faults.crash_points import READERS
+from common.contracts.registry import service_of
 from tests.faults.house import DATABASE
 from tests.faults.mail_faults import KINDS
 from tests.faults.run import READ_TOPICS
 from tests.faults.strikes import Strike
 from tests.proxy import Mode, Proxy
 
+GROUPS = sorted({group for topic in READ_TOPICS for group in topic.readers})
 LONGEST_SILENCE = 14.0
 """Longer than PostgreSQL's and the brokers' own patience with a session."""
 SESSIONS = "select pid from pg_stat_activity where datname = $1 and application_name like 'musubi-%' order by random()"
@@ -53,8 +54,8 @@ async def network_to_kafka(strike: Strike, mode: Mode) -> bool:
 
 
 async def members_came_and_went(strike: Strike) -> bool:
-    """A rebalance storm: strangers join the group of a service, get partitions, read nothing and leave."""
-    group = strike.chance.choice(READERS)
+    """A rebalance storm: strangers join a consumer group, get partitions, read nothing and leave."""
+    group = strike.chance.choice(GROUPS)
     stays = [strike.some_seconds(0.2, 3) for _ in range(strike.chance.randint(2, 4))]
     came = await asyncio.gather(*(_stay(strike, group, seconds, None) for seconds in stays))
     return any(came)
@@ -62,8 +63,8 @@ async def members_came_and_went(strike: Strike) -> bool:
 
 async def twin_came(strike: Strike) -> bool:
     """Somebody joins under the name of a running process, which thereby loses its place in the group."""
-    group = strike.chance.choice(READERS)
-    return await _stay(strike, group, strike.some_seconds(0.2, 3), f"{group}-1-{group}")
+    group = strike.chance.choice(GROUPS)
+    return await _stay(strike, group, strike.some_seconds(0.2, 3), f"{service_of(group)}-1-{group}")
 
 
 async def _stay(strike: Strike, group: str, seconds: float, name: str | None) -> bool:

@@ -17,6 +17,8 @@ PATH = [
     ("{origin}", SpanKind.SERVER, "POST /api/{origin}/v1/events"),
     ("{origin}", SpanKind.PRODUCER, "send {topic}"),
     ("matching", SpanKind.CONSUMER, "process {topic}"),
+    ("matching", SpanKind.PRODUCER, "send {by_group}"),
+    ("matching", SpanKind.CONSUMER, "process {by_group}"),
     ("matching", SpanKind.PRODUCER, "send matching.proposals"),
     ("notify", SpanKind.CONSUMER, "process matching.proposals"),
     ("notify", SpanKind.CLIENT, "send mail"),
@@ -30,10 +32,10 @@ async def test_one_trace_leads_from_the_later_event_to_the_mail_and_links_the_ea
 ) -> None:
     first, second = (partner.need(), partner.offering()) if later == "offering" else (partner.offering(), partner.need())
     service, topic = {"offering": ("catalog", "catalog.offerings"), "need": ("needs", "needs.needs")}[later]
-    earlier_topic = {"offering": "needs.needs", "need": "catalog.offerings"}[later]
+    by_group, earlier_topic = f"matching.{later}s-by-group", f"matching.{'need' if later == 'offering' else 'offering'}s-by-group"
     async with running_chain(postgres, any_kafka, smtp) as chain:
         await chain.publish_accepted(partner.city(), partner.company(), first)
-        await eventually(lambda: spans(chain, f"process {earlier_topic}"), what="the earlier event to reach matching")
+        await eventually(lambda: spans(chain, f"process {earlier_topic}"), what="the earlier event to reach its group")
         await chain.publish_accepted(second)
         mails = await eventually(lambda: spans(chain, "send mail"), what="the mail's span")
         accepted_mails = [mail["Message-ID"] for mail in await smtp.received(1)]
@@ -42,15 +44,14 @@ async def test_one_trace_leads_from_the_later_event_to_the_mail_and_links_the_ea
         (accepted,) = [s for s in chain.ended_spans() if s.name == f"POST /api/{service}/v1/events" and is_last(s, chain)]
         way = list(ancestors(mails[0], chain.ended_spans()))
         assert [described(span) for span in way] == [
-            (where.format(origin=service), kind, name.format(origin=service, topic=topic)) for where, kind, name in PATH
+            (where.format(origin=service), kind, name.format(origin=service, topic=topic, by_group=by_group))
+            for where, kind, name in PATH
         ]
         assert way[0] is accepted
         assert {trace_of(span) for span in way} == {trace_of(accepted)}
 
-        arrival = way[2]
-        (earlier,) = [
-            s for s in await spans(chain, f"process {earlier_topic}") if s.resource.attributes["service.name"] == "matching"
-        ]
+        arrival = way[4]
+        (earlier,) = await spans(chain, f"process {earlier_topic}")
         assert trace_of(earlier) != trace_of(accepted)
         assert trace_of(earlier) in {link.context.trace_id for link in arrival.links}
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
@@ -18,16 +19,17 @@ from common.access.permissions import Role
 from common.contracts.catalog import ExchangeRatePublished, OfferingListed
 from common.contracts.matching import ShortlistChanged
 from common.contracts.needs import NeedPosted
+from common.contracts.registry import FACTS
 from common.contracts.values import Fact
 from common.due import DutyRunner
 from common.exact_json import load
-from common.messaging.consumer import Arrived
+from common.messaging.consumer import Arrived, Handler
 from common.messaging.message import Event
 from common.postgres import Database
 from common.settings import Settings
 from common.telemetry import Telemetry
 from common.transaction import Transaction
-from matching import page_store
+from matching import page_store, routing
 from matching.app import create_app
 from matching.domain.circumstances import Circumstances, Rate, day_at
 from matching.domain.shortlist import LENGTH, Rank, judge
@@ -75,10 +77,14 @@ class Matching:
 
     async def take(self, *facts: Fact) -> list[Event]:
         """These facts arrive in one batch; returns what was announced."""
+        self.know(*facts)
+        return await handle(self.database, self.memory, facts)
+
+    def know(self, *facts: Fact) -> None:
+        """The oracle learns what happened."""
         for fact in facts:
             known = {NeedPosted: self.needs, OfferingListed: self.offerings, ExchangeRatePublished: self.rates}[type(fact)]
             known[fact.subject] = fact  # pyright: ignore[reportArgumentType]
-        return await handle(self.database, self.memory, facts)
 
     async def take_for_lists(self, *facts: Fact) -> list[ShortlistChanged]:
         """The same; returns the lists announced, read by their contract."""
@@ -123,19 +129,44 @@ class Matching:
 
 
 async def work(tx: Transaction, memory: Memory, facts: Sequence[Fact]) -> None:
-    """As the consumer handles a batch, or a part of one."""
-    arrived = [Arrived(event_of(fact), fact) for fact in facts]
+    """These facts arrive, are handed on, and handled by their groups, all in one transaction."""
+    await work_in_groups(tx, memory, await routed(tx, [Arrived(event_of(fact), fact) for fact in facts]))
+
+
+async def handed_on(database: Database, facts: Sequence[Fact]) -> list[Arrived[Any]]:
+    """What the groups are sent for these facts, which is committed."""
+    async with database.transaction() as tx:
+        return await routed(tx, [Arrived(event_of(fact), fact) for fact in facts])
+
+
+async def routed(tx: Transaction, arrived: Sequence[Arrived[Any]]) -> list[Arrived[Any]]:
+    """What the groups are sent for these, taken back from what the transaction announces."""
+    await routing.take_locks(arrived, tx)
+    before = len(tx.emitted)
+    await _in_turn(arrived, tx, routing.HANDLERS)
+    sent = tx.emitted[before:]
+    del tx.emitted[before:]
+    return [Arrived(event, load(FACTS[event.type], event.body)) for event in sent]
+
+
+async def work_in_groups(tx: Transaction, memory: Memory, arrived: Sequence[Arrived[Any]]) -> None:
+    """As the consumer of the groups handles a batch."""
     await take_locks(arrived, tx, memory)
-    for kind, handler in handlers(memory).items():
+    await _in_turn(arrived, tx, handlers(memory))
+
+
+async def _in_turn(arrived: Sequence[Arrived[Any]], tx: Transaction, by_kind: Mapping[type[Fact], Handler]) -> None:
+    for kind, handler in by_kind.items():
         mine = [one for one in arrived if type(one.data) is kind]
         if mine:
             await handler(mine, tx)
 
 
 async def handle(database: Database, memory: Memory, facts: Sequence[Fact]) -> list[Event]:
-    """One batch in one transaction."""
+    """These facts are handed on, and handled by their groups in one batch; returns what these announced."""
+    arrived = await handed_on(database, facts)
     async with database.transaction() as tx:
-        await work(tx, memory, facts)
+        await work_in_groups(tx, memory, arrived)
         return list(tx.emitted)
 
 

@@ -68,7 +68,7 @@ async def test_what_a_service_may_not_do_on_kafka_is_named_until_it_may(
     assert "does not let us in as matching" in found.found and "MUSUBI_KAFKA_USER" in found.fix and "guess" not in str(found)
     found = await look("matching", passwords["matching"], "matching")
     (rights,) = found["rights"]
-    assert "read needs.needs" in rights.found and "write matching.proposals" in rights.found
+    assert "read needs.needs" in rights.found and "write matching.needs-by-group" in rights.found
     assert "as the group matching" in rights.found and "musubi topics allow" in rights.fix
     assert [one.state for one in found["topics"]] == ["left out"]  # it may not even see them
 

@@ -269,7 +269,7 @@ async def test_a_replay_finds_the_broker_and_the_events_of_the_running_machine(
     await is_known(matching, "replayed")
     asked = ("replay", "--group", "matching", "--from", "1h", "--to", "now", "--key", "replayed")
     dry = operator.sees(*asked, "--dry-run")
-    assert (dry["handled"], dry["announced"], dry["audit"]) == ({"need.posted.v1": 1}, {}, None)
+    assert (dry["handled"], dry["announced"], dry["audit"]) == ({"need.posted.v1": 1}, {"need.routed.v1": 1}, None)
     said = operator.does(*asked, "--reason", "a drill")
     assert "handled" in said and "Audit of matching: number" in said
     operator.does("audit", "verify")

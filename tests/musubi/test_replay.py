@@ -325,9 +325,10 @@ async def test_matching_handled_again_says_nothing_new_and_loses_nothing(
     chain: Chain, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = await rows(chain.dsn, "matching", "select count(*) as amount from outbox")
-    code, said = await command(capsys, "replay", "--group", "matching", "--from", "1h", "--to", "now", "--reason", "a drill")
+    asked = ("replay", "--group", "matching-groups", "--from", "1h", "--to", "now", "--reason", "a drill")
+    code, said = await command(capsys, *asked)
     assert code == 0, said
-    assert "need.posted.v1" in said and "offering.listed.v1" in said and "announced" not in said
+    assert "need.routed.v1" in said and "offering.routed.v1" in said and "announced" not in said
     assert await rows(chain.dsn, "matching", "select count(*) as amount from outbox") == before
 
 
@@ -339,7 +340,18 @@ async def test_what_matching_announces_in_a_replay_is_news_like_any_other(
     await rows(chain.dsn, "matching", "update need set announced = null")  # as if the list had never been announced
     for table in ("told", "delivery", "notification"):
         await rows(chain.dsn, "notify", f"delete from {table}")
-    asked = ("replay", "--group", "matching", "--topic", "needs.needs", "--from", "1h", "--to", "now", "--json")
+    asked = (
+        "replay",
+        "--group",
+        "matching-groups",
+        "--topic",
+        "matching.needs-by-group",
+        "--from",
+        "1h",
+        "--to",
+        "now",
+        "--json",
+    )
     code, said = await command(capsys, *asked, "--dry-run")
     assert (code, json.loads(said)["announced"]) == (0, {"shortlist.changed.v1": 1})
     code, said = await command(capsys, *asked, "--reason", "lists were lost")

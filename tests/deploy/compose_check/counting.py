@@ -1,13 +1,13 @@
 """What is in the four services' tables once everything has come to rest, counted service by service against what was accepted."""
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from common.contracts.matching import ShortlistChanged
+from common.contracts.registry import TOPICS, Topic, service_of
 from common.exact_json import load
 from musubi.roles import SERVICES
 from notify.envelope import message_id
@@ -15,7 +15,6 @@ from notify.handlers import to_be_told
 from tests.deploy.compose_check.findings import Findings
 from tests.oracle import announced, differences, newest
 
-READERS = ("matching", "notify")
 SENDER = "notify@musubi.example"
 WAITS = "reason not in ('superseded', 'skipped')"
 
@@ -27,9 +26,9 @@ async def left_to_do(dsn: str) -> dict[str, int]:
         left: dict[str, int] = {}
         for service in SERVICES:
             left[f"{service}: unsent"] = await connection.fetchval(f"select count(*) from {service}.unsent")
-        for reader in READERS:
-            for topic in sorted({kind.topic for kind in import_module(f"{reader}.handlers").HANDLERS}):
-                left[f"{reader}: keys of {topic} not read to their end"] = await _behind(connection, reader, topic)
+        for topic in TOPICS.values():
+            for group in topic.readers:
+                left[f"{group}: keys of {topic.name} not read to their end"] = await _behind(connection, group, topic)
         left["notify: mails"] = await connection.fetchval(
             "select count(*) from notify.delivery where state in ('to_compose', 'due')"
         )
@@ -38,13 +37,12 @@ async def left_to_do(dsn: str) -> dict[str, int]:
         await connection.close()
 
 
-async def _behind(connection: Any, reader: str, topic: str) -> int:
-    producer = topic.partition(".")[0]
+async def _behind(connection: Any, group: str, topic: Topic) -> int:
     return await connection.fetchval(
-        f"""select count(*) from {producer}.stream_head h
-        left join {reader}.inbox_cursor c on c.grp = $1 and c.topic = h.topic and c.key = h.key
+        f"""select count(*) from {topic.producer}.stream_head h
+        left join {service_of(group)}.inbox_cursor c on c.grp = $1 and c.topic = h.topic and c.key = h.key
         where h.topic = $2 and c.last is distinct from h.sequence""",
-        reader, topic,
+        group, topic.name,
     )  # fmt: skip
 
 

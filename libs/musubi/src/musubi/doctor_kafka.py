@@ -65,7 +65,7 @@ async def examined(kafka: places.Kafka, login: KafkaLogin, services: Collection[
 def wanted(services: Collection[str]) -> Mapping[str, Topic]:
     """The topics that these services write or read, and those of the protocol."""
     own = {
-        name: topic for name, topic in TOPICS.items() if any(topic.is_produced_by(s) or s in topic.readers for s in services)
+        name: topic for name, topic in TOPICS.items() if any(topic.is_produced_by(s) or topic.is_read_by(s) for s in services)
     }  # fmt: skip
     return own | CONTROL_TOPICS
 

@@ -22,7 +22,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from common.contracts.registry import TOPICS
+from common.contracts.registry import groups_of
 from common.kafka_login import KafkaLogin
 from musubi import roles, topic_rights
 from musubi.doctor_asking import answers, asked
@@ -50,8 +50,8 @@ def is_administrator(login: KafkaLogin) -> bool:
 
 
 async def of_groups(admin: AdminClient, services: Collection[str]) -> Allowed:
-    """What we may do with each service's group."""
-    readers = sorted({reader for topic in TOPICS.values() for reader in topic.readers if reader in services})
+    """What we may do with each group of these services."""
+    readers = [group for service in sorted(services) for group in groups_of(service)]
     ask = partial(admin.describe_consumer_groups, include_authorized_operations=True)
     found = await answers(ask, readers, refused=KafkaError.GROUP_AUTHORIZATION_FAILED) if readers else {}
     return {name: answer and answer.authorized_operations for name, answer in found.items()}

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI
 
 from common.clock import rfc3339, utc_now
+from common.contracts.registry import service_of
 from common.errors import MusubiError
 from common.messaging import kafka_log
 from common.messaging.consumer import Consumer
@@ -65,12 +66,12 @@ def run(folder: Path, options: Options, *, as_json: bool) -> int:
     begin, end = moment_of(options.begin, now), moment_of(options.end, now)
     if begin >= end:
         raise CannotGoOn(f"--from {options.begin} is not before --to {options.end}.")
-    (group,) = places.known([options.group])
+    (service,) = places.known([service_of(options.group)])
     reason, work = "", _Work()
     try:
         if not options.dry_run:
             reason = checked_reason(options.reason)
-        asyncio.run(_run(work, folder, options._replace(reason=reason), group, begin, end))
+        asyncio.run(_run(work, folder, options._replace(reason=reason), service, begin, end))
     except MusubiError as error:
         raise CannotGoOn(error.detail["en"]) from error
     except KeyboardInterrupt:
@@ -80,14 +81,10 @@ def run(folder: Path, options: Options, *, as_json: bool) -> int:
     return _INTERRUPTED if work.interrupted else 1 if work.report.failed else 0
 
 
-async def _run(work: "_Work", folder: Path, options: Options, group: str, begin: datetime, end: datetime) -> None:
-    kafka, dsn = places.kafka(folder), places.databases(folder)[group]
-    app = _application(group, dsn, kafka)
-    consumer: Consumer | None = app.state.service.consumer
-    if consumer is None:
-        raise CannotGoOn(f"{group} reads no events; there is nothing to replay.")
-    if options.topic and options.topic not in consumer.topics:
-        raise CannotGoOn(f"{group} does not read {options.topic}. It reads {', '.join(consumer.topics)}.")
+async def _run(work: "_Work", folder: Path, options: Options, service: str, begin: datetime, end: datetime) -> None:
+    kafka, dsn = places.kafka(folder), places.databases(folder)[service]
+    app = _application(service, dsn, kafka)
+    consumer = _consumer(app.state.service.consumers, options)
     topics = [options.topic] if options.topic else consumer.topics
     login = app.state.service.settings.kafka_login
     async with places.using(consumer.database) as database, kafka_log.opened(kafka.address, login) as log:
@@ -100,12 +97,26 @@ async def _run(work: "_Work", folder: Path, options: Options, group: str, begin:
         await replaying.run()
 
 
-def _application(group: str, dsn: str, kafka: places.Kafka) -> FastAPI:
+def _consumer(consumers: Mapping[str, Consumer], options: Options) -> Consumer:
+    group = options.group
+    if not consumers:
+        raise CannotGoOn(f"{group} reads no events; there is nothing to replay.")
+    if group not in consumers:
+        raise CannotGoOn(f"{group} is not known. Its service's groups are {', '.join(consumers)}.")
+    consumer = consumers[group]
+    if options.topic and options.topic not in consumer.topics:
+        others = [name for name, other in consumers.items() if options.topic in other.topics]
+        hint = f" {others[0]} reads {options.topic}." if others else ""
+        raise CannotGoOn(f"{group} does not read {options.topic}. It reads {', '.join(consumer.topics)}.{hint}")
+    return consumer
+
+
+def _application(service: str, dsn: str, kafka: places.Kafka) -> FastAPI:
     """The service as it is wired, with its handlers and their locks; nothing of it is started."""
-    kind = NotifySettings if group == "notify" else Settings
+    kind = NotifySettings if service == "notify" else Settings
     settings = kind(postgres=dsn, kafka=kafka.address, incarnation=kafka.incarnation)
-    quiet = Telemetry(group, sampling=0, log_level="ERROR")
-    return importlib.import_module(f"{group}.app").create_app(settings, telemetry=quiet)
+    quiet = Telemetry(service, sampling=0, log_level="ERROR")
+    return importlib.import_module(f"{service}.app").create_app(settings, telemetry=quiet)
 
 
 async def _write_down(database: Database, options: Options, asked: Asked, choice: Choice) -> audit.Entry:

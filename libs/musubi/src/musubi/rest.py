@@ -7,10 +7,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib import import_module
 
 from confluent_kafka import Consumer, TopicPartition
 
+from common.contracts.registry import TOPICS, groups_of
 from common.postgres import Database
 from musubi import roles
 from musubi.advice import CannotGoOn
@@ -92,12 +92,11 @@ async def _all_sent(database: Database) -> bool:
         return not await tx.fetchval("select exists (select from unsent)")
 
 
-async def _all_read(database: Database, group: str, positions: EndOfTopics) -> bool:
-    """The group has handled all that its topics hold."""
-    topics = {kind.topic for kind in import_module(f"{group}.handlers").HANDLERS}
-    ends = await asyncio.to_thread(positions.of, topics)
+async def _all_read(database: Database, service: str, positions: EndOfTopics) -> bool:
+    """The service's groups have handled all that their topics hold; no topic has two of them."""
+    ends = await asyncio.to_thread(positions.of, {topic.name for topic in TOPICS.values() if topic.is_read_by(service)})
     async with database.reading() as tx:
-        rows = await tx.fetch("select topic, part, next from consumer_offset where grp = $1", group)
+        rows = await tx.fetch("select topic, part, next from consumer_offset where grp = any($1::text[])", groups_of(service))
     reached = {(row["topic"], row["part"]): row["next"] for row in rows}
     return all(reached.get(part, 0) >= end for part, end in ends.items())
 

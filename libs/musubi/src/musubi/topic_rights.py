@@ -25,7 +25,7 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from common.contracts.registry import CONTROL_TOPICS, TOPICS, Topic
+from common.contracts.registry import CONTROL_TOPICS, TOPICS, Topic, groups_of
 from common.kafka_login import NOBODY, KafkaLogin
 from common.settings import KafkaSettings
 from musubi import roles
@@ -53,13 +53,12 @@ def wanted(topics: Iterable[Topic] = tuple(TOPICS.values()), services: Iterable[
         for topic in topics:
             if topic.is_produced_by(service):
                 rights.append(Right(service, AclOperation.WRITE, ResourceType.TOPIC, topic.name))
-            if service in topic.readers:
+            if topic.is_read_by(service):
                 rights.append(Right(service, AclOperation.READ, ResourceType.TOPIC, topic.name))
         for name in CONTROL_TOPICS:
             rights.append(Right(service, AclOperation.WRITE, ResourceType.TOPIC, name))
             rights.append(Right(service, AclOperation.READ, ResourceType.TOPIC, name))
-        if any(service in topic.readers for topic in topics):
-            rights.append(Right(service, AclOperation.READ, ResourceType.GROUP, service))
+        rights += [Right(service, AclOperation.READ, ResourceType.GROUP, group) for group in groups_of(service, topics)]
     return rights
 
 

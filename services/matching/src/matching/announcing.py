@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Raw
 
-from common.contracts.matching import ShortlistChanged
+from common.contracts.matching import NeedRouted, ShortlistChanged
 from common.exact_json import to_json
 from common.messaging.message import Event
 from common.telemetry import sampled
@@ -59,7 +59,7 @@ def _body(one: list_store.ListToAnnounce, matches: Sequence[str]) -> bytes:
 
 async def _link(tx: Transaction, one: list_store.ListToAnnounce, cause: Event) -> None:
     """A need that arrives is linked to what its offerings came with, an offering to what the need came with."""
-    if cause.key == one.need_id:
+    if cause.topic == NeedRouted.topic:
         for trace in await store.traces_of_listed(tx, one.need_id):
             tx.link(cause, trace)
     else:

@@ -11,12 +11,13 @@ from common.service import Service
 from common.settings import Settings
 from common.telemetry import Telemetry
 from common.web import application as web
-from matching import api, compromise_api, feedback_api, feedback_pages, pages, suggestions
+from matching import api, compromise_api, feedback_api, feedback_pages, pages, routing, suggestions
 from matching.giving_feedback import FeedbackCount
-from matching.handlers import duties, handlers, take_locks
+from matching.handlers import GROUP, duties, handlers, take_locks
 from matching.latency import ProposalLatency
 from matching.memory import Memory
 
+ROUTED_AT_ONCE = 1000
 EVENTS_AT_ONCE = 200
 """In one transaction. Each may take some 10 ms, and others wait for its technology groups meanwhile."""
 
@@ -27,10 +28,19 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemet
     latency = ProposalLatency(service.telemetry.registry, service.clock)
     memory = Memory(service.telemetry.registry)
     service.prepare(memory.check_the_engine)
-    service.prepare(partial(memory.read_everything, service.database))
-    before = partial(take_locks, memory=memory)
-    service.on_events(handlers(memory), at_once=EVENTS_AT_ONCE, before=before, note=latency.note)
-    service.on_duties(duties(memory))
+    service.on_events(routing.HANDLERS, at_once=ROUTED_AT_ONCE, before=routing.take_locks)
+    owns = partial(service.owns, GROUP)
+    service.on_events(
+        handlers(memory),
+        group=GROUP,
+        at_once=EVENTS_AT_ONCE,
+        before=partial(take_locks, memory=memory),
+        ready=partial(memory.follow, service.database, routing.GROUPS, owns),
+        note=latency.note,
+        together=True,
+        owners_retry=True,
+    )
+    service.on_duties(duties(memory), ours=lambda: [group for group in routing.GROUPS if owns(group)])
     app = web.application(service)
     feedback = FeedbackCount(service.telemetry.registry)
     app.include_router(api.routes(service))

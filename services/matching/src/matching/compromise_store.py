@@ -4,15 +4,11 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import NamedTuple
 
-import msgspec
-
 from common.contracts.matching import NeedSummary
 from common.exact_json import load
 from common.transaction import Transaction
 from matching.domain.compromise import Asking
-from matching.domain.sides import Need
-
-_need_from = msgspec.json.Decoder(Need).decode
+from matching.domain.sides import need_from
 
 
 class AskingRead(NamedTuple):
@@ -32,7 +28,7 @@ async def open_needs(tx: Transaction, technology: str, country: str | None, *, l
         country,
         limit,
     )
-    return [AskingRead(Asking(_need_from(judged), city), load(NeedSummary, summary)) for judged, city, summary in rows]
+    return [AskingRead(Asking(need_from(judged), city), load(NeedSummary, summary)) for judged, city, summary in rows]
 
 
 class TechnologyAsked(NamedTuple):

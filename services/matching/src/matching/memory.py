@@ -6,9 +6,12 @@ group is forgotten and read anew when it is wanted.
 """
 
 import asyncio
+import math
+import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from dataclasses import field as made_by
 from datetime import date
 from typing import NamedTuple, TypeVar
 
@@ -27,8 +30,11 @@ from matching.engine.field import Counts, Field
 from matching.engine.market import Market
 from matching.memory_store import Member
 
+FORGET_AFTER = 60.0
+"""Seconds."""
+
 T = TypeVar("T")
-_COUNTED = tuple(field.name for field in fields(Counts))
+_COUNTED = tuple(one.name for one in fields(Counts))
 
 READ_AT_ONCE = 250
 """Rows; they are decoded in one go, and others on the event loop wait for it."""
@@ -37,11 +43,21 @@ OFFERINGS_AT_ONCE, NEEDS_AT_ONCE = 20, 20
 
 
 class NewList(NamedTuple):
-    """The ten best of a need now, best first, and which of these offerings changed themselves."""
+    """The ten best of a need of a group now, best first, and which of these offerings changed themselves."""
 
+    group: str
     need_id: str
     listed: list[Rank]
     renewed: frozenset[str] = frozenset()
+
+
+@dataclass
+class News:
+    """What changed in one group. Needs stand with the day for which they are judged, or None where they are not open; offerings
+    with None where they are not in the group any more; each once."""
+
+    needs: dict[str, tuple[Need, date] | None] = made_by(default_factory=dict)
+    offerings: dict[str, Offering | None] = made_by(default_factory=dict)
 
 
 class Group:
@@ -117,7 +133,7 @@ class Group:
     def changed_lists(self) -> list[NewList]:
         """The lists that read differently than when they were last kept, and those of needs that changed."""
         changes = (change for field in self._fields.values() for change in field.changed_lists())
-        return [NewList(one.need_id, one.listed, one.renewed) for one in changes]
+        return [NewList(self.name, one.need_id, one.listed, one.renewed) for one in changes]
 
     def work(self) -> Counter[str]:
         """How much the engine did since this was asked last, by what it was."""
@@ -153,7 +169,7 @@ class Hold:
         self._changed: set[str] = set()
         self._settled: set[str] = set()
         self._uncertain: set[str] = set()
-        self._told: dict[str, list[Rank]] = {}
+        self._told: dict[tuple[str, str], list[Rank]] = {}
 
     async def have(self, groups: Iterable[str]) -> None:
         """Wait for these groups, in one order for everybody, and know them as they are now."""
@@ -175,55 +191,39 @@ class Hold:
                 self._groups[name].forget()
                 raise
 
-    async def take_in(
-        self,
-        rates: Rates,
-        *,
-        needs: Sequence[tuple[Need, date]] = (),
-        offerings: Sequence[Offering] = (),
-    ) -> list[NewList]:
-        """These needs (each with the day for which it is judged) and offerings are new or changed, each once; returns the lists
-        that read differently for it. Their groups, old and new, have to be held."""
-        need_homes = await memory_store.homes(self._tx, "need", [need.id for need, _ in needs])
-        homes = await memory_store.homes(self._tx, "offering", [one.id for one in offerings])
+    async def take_in(self, rates: Rates, news: Mapping[str, News]) -> list[NewList]:
+        """This is new in these groups, which have to be held; returns the lists that read differently for it."""
         members: list[Member] = []
         lists: list[NewList] = []
-        for name, group in self._groups.items():
-            mine = [one for one in needs if one[0].group == name]
-            left = [need.id for need, _ in needs if need.group != name and name in need_homes.get(need.id, ())]
-            here = [one for one in offerings if name in one.groups]
-            gone = [one.id for one in offerings if name not in one.groups and name in homes.get(one.id, ())]
-            members += [Member(name, "need", need.id, True) for need, _ in mine]
-            members += [Member(name, "need", id_, False) for id_ in left]
-            members += [Member(name, "offering", one.id, True) for one in here]
-            members += [Member(name, "offering", id_, False) for id_ in gone]
-            if mine or left or here or gone:
-                self._begin(group)
-                group.judge_by(rates)
-                await group.change_offerings(here, gone)
-                await group.change_needs(mine, left)
-                lists += self._news(group, {need.id for need, _ in mine} | {one.id for one in here})
-                group.version += 1
-        await memory_store.save(self._tx, members, {name: self._groups[name].version for name in {one.group for one in members}})
+        for name, here in news.items():
+            group = self._groups[name]
+            self._begin(group)
+            group.judge_by(rates)
+            offered = [one for one in here.offerings.values() if one is not None]
+            await group.change_offerings(offered, [id_ for id_, one in here.offerings.items() if one is None])
+            asked = [one for one in here.needs.values() if one is not None]
+            await group.change_needs(asked, [id_ for id_, one in here.needs.items() if one is None])
+            lists += self._told_anew(group, here.needs.keys() | here.offerings.keys())
+            members += [Member(name, "offering", id_, one) for id_, one in here.offerings.items()]
+            members += [Member(name, "need", id_, *(one or (None, None))) for id_, one in here.needs.items()]
+            group.version += 1
+        await memory_store.save(self._tx, members, {name: self._groups[name].version for name in news})
         return lists
 
-    async def search_anew(self, needs: Sequence[tuple[Need, date]]) -> list[NewList]:
+    async def search_anew(self, group: str, needs: Sequence[tuple[Need, date]]) -> list[NewList]:
         """Search the lists of these needs by the rates of the last `take_in`, though nothing of them changed."""
-        found: dict[str, NewList] = {}
-        for name, group in self._groups.items():
-            mine = [one for one in needs if one[0].group == name]
-            if mine:
-                self._begin(group)
-                await group.change_needs(mine)
-                found |= {one.need_id: one for one in group.changed_lists()}
-        return [found[need.id] for need, _ in needs if need.id in found]
+        known, asked = self._groups[group], {need.id for need, _ in needs}
+        self._begin(known)
+        await known.change_needs(needs)
+        return [one for one in known.changed_lists() if one.need_id in asked]
 
-    def _news(self, group: Group, changed: Collection[str]) -> list[NewList]:
+    def _told_anew(self, group: Group, changed: Collection[str]) -> list[NewList]:
         """The group's changed lists without those told before in this transaction, unless they hold what `changed` just now."""
         news = []
         for one in group.changed_lists():
-            if self._told.get(one.need_id) != one.listed or one.need_id in changed or not one.renewed.isdisjoint(changed):
-                self._told[one.need_id] = one.listed
+            place = (group.name, one.need_id)
+            if self._told.get(place) != one.listed or one.need_id in changed or not one.renewed.isdisjoint(changed):
+                self._told[place] = one.listed
                 news.append(one)
         return news
 
@@ -282,18 +282,31 @@ class Memory:
         self._work = Work(ENGINE_TOTAL, "What the matching engine did", ["what"], registry=registry)
         self._groups: dict[str, Group] = {}
         self._holds: dict[Transaction, Hold] = {}
+        self._following = asyncio.Lock()
+        self._left_at: dict[str, float] = {}
+        """The groups that were read because they are ours: when each was seen to be another's; infinite while it is ours."""
 
     async def check_the_engine(self) -> None:
         """Have it compiled, and compare it with the plain rules; raises `KernelsDisagree`."""
         await asyncio.to_thread(self_check.check)
 
-    async def read_everything(self, database: Database) -> None:
-        """Know every group there is, each in a transaction of its own, so that no event waits for it later."""
-        async with database.reading() as tx:
-            groups = await memory_store.groups(tx)
-        for group in groups:
-            async with database.transaction() as tx:
-                await self.hold(tx, [group])
+    async def follow(self, database: Database, groups: Iterable[str], ours: Callable[[str], bool]) -> None:
+        """Know those of these groups that are ours, each read in a transaction of its own, so that no event waits for it later;
+        forget those that went to another process a while ago. Cheap where nothing of that changed."""
+        async with self._following:
+            for name in groups:
+                if ours(name):
+                    if name not in self._left_at:
+                        async with database.transaction() as tx:
+                            await self.hold(tx, [name])
+                    self._left_at[name] = math.inf
+                elif name in self._left_at:
+                    # Between two owners, for a moment, nothing is ours: what comes back at once need not be read again.
+                    self._left_at[name] = min(self._left_at[name], time.monotonic())
+                    if time.monotonic() - self._left_at[name] > FORGET_AFTER:
+                        async with self.group(name).turn:
+                            self.group(name).forget()
+                        del self._left_at[name]
 
     def group(self, name: str) -> Group:
         """A group; nothing may be known of it yet."""

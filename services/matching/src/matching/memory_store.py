@@ -5,15 +5,11 @@ from datetime import date
 from typing import Literal, NamedTuple
 
 import asyncpg
-import msgspec
 
 from common.transaction import Transaction
-from matching.domain.sides import Need, Offering
+from matching.domain.sides import Need, Offering, as_json, need_from, offering_from
 
 Side = Literal["need", "offering"]
-
-_need_from = msgspec.json.Decoder(Need).decode
-_offering_from = msgspec.json.Decoder(Offering).decode
 
 
 async def versions(tx: Transaction, groups: Collection[str]) -> dict[str, int]:
@@ -30,7 +26,7 @@ async def groups(tx: Transaction) -> list[str]:
 
 
 class NeedInGroup(NamedTuple):
-    """A need that changed in a group: it is judged for that day; None where it is not in the group any more."""
+    """A need as a group knows it: it is judged for that day; None where it is not open there, or not there any more."""
 
     id: str
     need: Need | None
@@ -38,39 +34,40 @@ class NeedInGroup(NamedTuple):
 
 
 class OfferingInGroup(NamedTuple):
-    """The same for an offering."""
+    """An offering as a group knows it; None where it is not there any more."""
 
     id: str
     offering: Offering | None
+
+
+Place = tuple[str, str]
+"""A technology group, and the id of a need or an offering."""
 
 
 async def needs_since(tx: Transaction, group: str, version: int, portion: int) -> AsyncIterator[list[NeedInGroup]]:
     """The needs that changed in a group after a version, some at a time; all that are in it since 0."""
     async for rows in _portions(
         tx,
-        """select id, present, judged, coalesce(today, date '0001-01-01'), open from member left join need using (id)
-        where member.technology_group = $1 and side = 'need' and version > $2 and (present or $2 > 0)""",
+        """select id, judged, coalesce(today, date '0001-01-01') from member
+        where technology_group = $1 and side = 'need' and version > $2 and (judged is not null or $2 > 0)""",
         group,
         version,
         portion,
     ):
-        yield [
-            NeedInGroup(id_, _need_from(judged) if present and open_ else None, today)
-            for id_, present, judged, today, open_ in rows
-        ]
+        yield [NeedInGroup(id_, None if judged is None else need_from(judged), today) for id_, judged, today in rows]
 
 
 async def offerings_since(tx: Transaction, group: str, version: int, portion: int) -> AsyncIterator[list[OfferingInGroup]]:
     """The same for offerings."""
     async for rows in _portions(
         tx,
-        """select id, present, judged from member left join offering using (id)
-        where technology_group = $1 and side = 'offering' and version > $2 and (present or $2 > 0)""",
+        """select id, judged from member
+        where technology_group = $1 and side = 'offering' and version > $2 and (judged is not null or $2 > 0)""",
         group,
         version,
         portion,
     ):
-        yield [OfferingInGroup(id_, _offering_from(judged) if present else None) for id_, present, judged in rows]
+        yield [OfferingInGroup(id_, None if judged is None else offering_from(judged)) for id_, judged in rows]
 
 
 async def _portions(tx: Transaction, sql: str, group: str, version: int, size: int) -> AsyncIterator[Sequence[asyncpg.Record]]:
@@ -79,38 +76,53 @@ async def _portions(tx: Transaction, sql: str, group: str, version: int, size: i
         yield rows
 
 
-async def homes(tx: Transaction, side: Side, ids: Collection[str]) -> dict[str, set[str]]:
-    """The groups in which each of these is so far."""
-    rows = await tx.fetch(
-        "select id, technology_group from member where present and side = $1 and id = any($2::text[])", side, list(ids)
+async def needs(tx: Transaction, places: Collection[Place]) -> dict[Place, tuple[Need, date]]:
+    """These open needs as their groups know them, each with the day for which it is judged."""
+    rows = await _judged(tx, "need", places)
+    return {(group, id_): (need_from(judged), today) for group, id_, judged, today in rows}
+
+
+async def offerings(tx: Transaction, places: Collection[Place]) -> dict[Place, Offering]:
+    """These offerings as their groups know them."""
+    rows = await _judged(tx, "offering", places)
+    return {(group, id_): offering_from(judged) for group, id_, judged, _ in rows}
+
+
+async def _judged(tx: Transaction, side: Side, places: Collection[Place]) -> Sequence[asyncpg.Record]:
+    return await tx.fetch(
+        """select technology_group, id, judged, today from member
+        join unnest($2::text[], $3::text[]) as asked(technology_group, id) using (technology_group, id)
+        where side = $1 and judged is not null""",
+        side,
+        [group for group, _ in places],
+        [id_ for _, id_ in places],
     )
-    found: dict[str, set[str]] = {}
-    for id_, group in rows:
-        found.setdefault(id_, set()).add(group)
-    return found
 
 
 class Member(NamedTuple):
-    """Something changed in a group, or left it."""
+    """Something changed in a group, or left it: then `judged` is None. `today` is the day for which a need is judged."""
 
     group: str
     side: Side
     id: str
-    present: bool
+    judged: Need | Offering | None = None
+    today: date | None = None
 
 
 async def save(tx: Transaction, members: Collection[Member], new_versions: Mapping[str, int]) -> None:
     """These changed; the groups in which they did are at these versions now."""
-    rows = sorted(members)
+    rows = sorted(members, key=lambda row: row[:3])
     await tx.execute(
-        """insert into member (technology_group, side, id, version, present)
-        select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bool[])
-        on conflict (technology_group, side, id) do update set version = excluded.version, present = excluded.present""",
+        """insert into member (technology_group, side, id, version, judged, today)
+        select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::json[], $6::date[])
+        on conflict (technology_group, side, id) do update
+            set version = excluded.version, judged = excluded.judged, today = excluded.today""",
         [row.group for row in rows],
         [row.side for row in rows],
         [row.id for row in rows],
         [new_versions[row.group] for row in rows],
-        [row.present for row in rows],
+        [None if row.judged is None else as_json(row.judged) for row in rows],
+        [row.today for row in rows],
     )
     await tx.execute(
         """insert into group_version select * from unnest($1::text[], $2::bigint[])

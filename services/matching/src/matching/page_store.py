@@ -7,17 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import msgspec
-
 from common.access.auth import Principal
 from common.access.permissions import Action, Role
 from common.contracts.matching import Match, NeedSummary
 from common.exact_json import from_json, load
 from common.transaction import Transaction
-from matching.domain.sides import Need, Offering
-
-_need_from = msgspec.json.Decoder(Need).decode
-_offering_from = msgspec.json.Decoder(Offering).decode
+from matching.domain.sides import Need, Offering, need_from, offering_from
 
 
 class Scope(NamedTuple):
@@ -119,7 +114,7 @@ async def needs(tx: Transaction, scope: Scope, narrowed: Filter, *, skip: int, l
         limit,
     )
     return [
-        ListedNeed(load(NeedSummary, summary), _need_from(judged), matches, best and load(Match, best))
+        ListedNeed(load(NeedSummary, summary), need_from(judged), matches, best and load(Match, best))
         for summary, judged, matches, best in rows
     ]
 
@@ -157,7 +152,7 @@ async def shortlist(tx: Transaction, scope: Scope, need_id: str) -> Shortlist | 
         for rank, (company_id, explained) in enumerate(rows, start=1)
         if scope.company in (None, company_id)
     ]
-    return Shortlist(load(NeedSummary, row["summary"]), _need_from(row["judged"]), row["open"], row["as_of"], places, len(rows))
+    return Shortlist(load(NeedSummary, row["summary"]), need_from(row["judged"]), row["open"], row["as_of"], places, len(rows))
 
 
 class ShownOffering(NamedTuple):
@@ -187,7 +182,7 @@ async def offerings_in(tx: Transaction, scope: Scope, field: str) -> list[Offeri
         field,
         scope.company,
     )
-    return [_offering_from(row[0]) for row in rows]
+    return [offering_from(row[0]) for row in rows]
 
 
 async def shown(tx: Transaction, offering_ids: Sequence[str]) -> dict[str, ShownOffering]:
@@ -199,7 +194,7 @@ async def shown(tx: Transaction, offering_ids: Sequence[str]) -> dict[str, Shown
 
 
 def _shown(row: Any) -> ShownOffering:
-    return ShownOffering(_offering_from(row["judged"]), from_json(row["names"]), from_json(row["company"]))
+    return ShownOffering(offering_from(row["judged"]), from_json(row["names"]), from_json(row["company"]))
 
 
 class StoredList(NamedTuple):

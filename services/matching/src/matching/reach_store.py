@@ -3,19 +3,14 @@
 from collections.abc import Collection
 from typing import NamedTuple
 
-import msgspec
-
 from common.contracts.matching import NeedSummary
 from common.exact_json import from_json, load
 from common.transaction import Transaction
 from common.vocabulary import technologies
 from matching.domain.reach import OpenNeed
 from matching.domain.shortlist import Rank
-from matching.domain.sides import Need, Offering
+from matching.domain.sides import Offering, need_from, offering_from
 from matching.page_store import ShownOffering
-
-_need_from = msgspec.json.Decoder(Need).decode
-_offering_from = msgspec.json.Decoder(Offering).decode
 
 
 async def offerings_of(tx: Transaction, company: str) -> list[ShownOffering]:
@@ -23,7 +18,7 @@ async def offerings_of(tx: Transaction, company: str) -> list[ShownOffering]:
     rows = await tx.fetch(
         "select judged, names, company from offering where company ->> 'id' = $1 and fields <> '{}' order by id", company
     )
-    return [ShownOffering(_offering_from(judged), from_json(names), from_json(by)) for judged, names, by in rows]
+    return [ShownOffering(offering_from(judged), from_json(names), from_json(by)) for judged, names, by in rows]
 
 
 async def lists_something(tx: Transaction, company: str) -> bool:
@@ -53,6 +48,6 @@ async def open_needs(tx: Transaction, offerings: Collection[Offering]) -> list[N
         [one.code for one in technologies().values() if (one.group, one.unit) in fields],
     )
     return [
-        NeedRead(OpenNeed(_need_from(judged), today, tuple(map(Rank.of, scores or (), ids or ()))), summary)
+        NeedRead(OpenNeed(need_from(judged), today, tuple(map(Rank.of, scores or (), ids or ()))), summary)
         for judged, today, scores, ids, summary in rows
     ]

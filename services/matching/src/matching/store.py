@@ -3,27 +3,18 @@
 Everything is read and written for many rows at once. The lists are in `list_store`, what pages read in `page_store`.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
-import msgspec
-
 from common.transaction import Transaction
 from matching.domain.circumstances import Rate, Rates
 from matching.domain.places import fields_of
-from matching.domain.sides import Need, Offering
+from matching.domain.sides import Need, Offering, as_json, offering_from
 
 MATCHING_LOCK = 0x6D617463
 """Advisory locks of matching: this number, and the hash of the technology group."""
-
-_need_from = msgspec.json.Decoder(Need).decode
-_offering_from = msgspec.json.Decoder(Offering).decode
-
-
-def _json(side: Need | Offering) -> str:
-    return msgspec.json.encode(side, order="deterministic").decode()
 
 
 # Locks -----------------------------------------------------------------------------------------------------------------
@@ -59,7 +50,7 @@ class NeedRow(NamedTuple):
 
 
 async def save_needs(tx: Transaction, rows: Sequence[NeedRow]) -> None:
-    """Keep these needs, new or changed; each id once."""
+    """Keep these needs, new or changed; each id once. As of when their lists are is left to whoever searches them."""
     rows = sorted(rows, key=lambda row: row.need.id)
     await tx.execute(
         """insert into need (id, technology, technology_group, unit, country, currency, municipality_id, open, judged, summary,
@@ -69,7 +60,7 @@ async def save_needs(tx: Transaction, rows: Sequence[NeedRow]) -> None:
         on conflict (id) do update set technology = excluded.technology, technology_group = excluded.technology_group,
             unit = excluded.unit, country = excluded.country, currency = excluded.currency,
             municipality_id = excluded.municipality_id, open = excluded.open, judged = excluded.judged,
-            summary = excluded.summary, trace = excluded.trace, as_of = excluded.as_of, today = excluded.today""",
+            summary = excluded.summary, trace = excluded.trace""",
         [row.need.id for row in rows],
         [row.need.technology for row in rows],
         [row.need.group for row in rows],
@@ -78,7 +69,7 @@ async def save_needs(tx: Transaction, rows: Sequence[NeedRow]) -> None:
         [row.need.currency for row in rows],
         [row.municipality_id for row in rows],
         [row.open for row in rows],
-        [_json(row.need) for row in rows],
+        [as_json(row.need) for row in rows],
         [row.summary for row in rows],
         [row.trace for row in rows],
         [row.as_of for row in rows],
@@ -86,49 +77,64 @@ async def save_needs(tx: Transaction, rows: Sequence[NeedRow]) -> None:
     )
 
 
-async def set_as_of(tx: Transaction, as_of: datetime, days: Mapping[str, tuple[date, bool]]) -> None:
-    """These needs are searched anew as of this moment: each need's day there, and whether it is still open."""
+async def groups_of_needs(tx: Transaction, need_ids: Collection[str]) -> dict[str, str]:
+    """The technology group of each of these that is known."""
+    rows = await tx.fetch("select id, technology_group from need where id = any($1::text[])", list(need_ids))
+    return {row[0]: row[1] for row in rows}
+
+
+async def needs_belonging(tx: Transaction, places: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Which of these (group, need) belong together now, until the end of the transaction: only then is the list the group's to
+    change. A need that went to another group has its list from there."""
+    rows = await tx.fetch(
+        """select technology_group, id from need where id = any($1::text[]) order by id for no key update""",
+        [need_id for _, need_id in places],
+    )
+    return {(group, need_id) for group, need_id in rows}.intersection(places)
+
+
+class Day(NamedTuple):
+    """A need of a group is judged for that day there, and still open then or not."""
+
+    group: str
+    need_id: str
+    today: date
+    open: bool
+
+
+async def set_as_of(tx: Transaction, as_of: datetime, days: Collection[Day]) -> None:
+    """These are searched anew as of this moment, where they still belong to the group."""
+    rows = sorted(days, key=lambda day: day.need_id)
     await tx.execute(
         """update need set as_of = $1, today = x.today, open = x.open
-        from unnest($2::text[], $3::date[], $4::bool[]) as x(id, today, open) where need.id = x.id""",
+        from unnest($2::text[], $3::text[], $4::date[], $5::bool[]) as x(technology_group, id, today, open)
+        where (need.technology_group, need.id) = (x.technology_group, x.id)""",
         as_of,
-        list(days),
-        [day for day, _ in days.values()],
-        [still_open for _, still_open in days.values()],
+        [row.group for row in rows],
+        [row.need_id for row in rows],
+        [row.today for row in rows],
+        [row.open for row in rows],
     )
 
 
-class NeedToJudge(NamedTuple):
-    """A need as the rules look at it, the day for which it was judged last, and the time zone of its deadline."""
-
-    need: Need
-    today: date
-    timezone: str
+async def timezones(tx: Transaction, need_ids: Collection[str]) -> dict[str, str]:
+    """The time zone of the deadline of each of these needs."""
+    rows = await tx.fetch("select id, summary #>> '{municipality,timezone}' from need where id = any($1::text[])", list(need_ids))
+    return {row[0]: row[1] for row in rows}
 
 
-async def needs_to_judge(tx: Transaction, need_ids: Collection[str]) -> dict[str, NeedToJudge]:
-    """These needs by id."""
+async def needs_comparing(tx: Transaction, currencies: Collection[str]) -> list[tuple[str, str]]:
+    """The open needs whose prices may be compared through a rate of these currencies: their groups and ids."""
     rows = await tx.fetch(
-        """select judged, today, summary #>> '{municipality,timezone}' from need
-        join unnest($1::text[]) as asked(id) using (id)""",
-        list(need_ids),
-    )
-    found = [NeedToJudge(_need_from(judged), today, timezone) for judged, today, timezone in rows]
-    return {one.need.id: one for one in found}
-
-
-async def needs_comparing(tx: Transaction, currencies: Collection[str]) -> list[str]:
-    """The open needs whose prices may be compared through a rate of these currencies."""
-    rows = await tx.fetch(
-        """select id from need where open and currency = any($1::text[])
+        """select technology_group, id from need where open and currency = any($1::text[])
         union
-        select distinct need.id from offering
+        select need.technology_group, need.id from offering
         join need on need.open and need.currency <> '' and need.currency <> offering.currency
             and offering.fields @> array[need.technology_group || '/' || need.unit || '/' || need.country]
         where offering.currency = any($1::text[])""",
         list(currencies),
     )
-    return [row[0] for row in rows]
+    return [(group, need_id) for group, need_id in rows]
 
 
 # Offerings -------------------------------------------------------------------------------------------------------------
@@ -158,7 +164,7 @@ async def offerings(tx: Transaction, offering_ids: Collection[str]) -> dict[str,
         "select id, judged, names, company, trace from offering join unnest($1::text[]) as asked(id) using (id)",
         list(offering_ids),
     )
-    return {id_: OfferingRow(_offering_from(judged), names, company, trace) for id_, judged, names, company, trace in rows}
+    return {id_: OfferingRow(offering_from(judged), names, company, trace) for id_, judged, names, company, trace in rows}
 
 
 async def save_offerings(tx: Transaction, rows: Sequence[OfferingRow]) -> None:
@@ -176,7 +182,7 @@ async def save_offerings(tx: Transaction, rows: Sequence[OfferingRow]) -> None:
         [",".join(sorted(row.offering.groups)) for row in rows],
         [",".join(fields_of(row.offering)) for row in rows],
         [row.offering.prices.currency if row.offering.prices else "" for row in rows],
-        [_json(row.offering) for row in rows],
+        [as_json(row.offering) for row in rows],
         [row.names for row in rows],
         [row.company for row in rows],
         [row.trace for row in rows],

@@ -1,12 +1,13 @@
-"""What the matching service announces: for every need its shortlist, explained, and what became of a match."""
+"""What the matching service announces: for every need its shortlist, explained, and what became of a match; and to itself, what a
+technology group has to know."""
 
 from datetime import date
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field
 
-from common.contracts.catalog import Supplier
-from common.contracts.needs import Buyer
+from common.contracts.catalog import OfferingListed, Supplier
+from common.contracts.needs import Buyer, NeedPosted
 from common.contracts.values import (
     Amount,
     Fact,
@@ -132,3 +133,33 @@ class FeedbackGiven(Fact):
     def subject(self) -> str:
         """The match, so that what is said of it stays in order; of two matches of a need nothing has to be in order."""
         return f"{self.need_id}/{self.offering_id}"
+
+
+class NeedRouted(Fact):
+    """A need as a technology group has to know it from now on. Matching sends it to itself: one process works on a group."""
+
+    type: ClassVar[str] = "need.routed.v1"
+    topic: ClassVar[str] = "matching.needs-by-group"
+
+    group: Line
+    id: Id
+    need: NeedPosted | None = Field(description="Null: it belongs to another group now")
+
+    @property
+    def subject(self) -> str:
+        return f"{self.group}/{self.id}"
+
+
+class OfferingRouted(Fact):
+    """The same for an offering; one that has technologies of several groups is sent to each."""
+
+    type: ClassVar[str] = "offering.routed.v1"
+    topic: ClassVar[str] = "matching.offerings-by-group"
+
+    group: Line
+    id: Id
+    offering: OfferingListed | None = Field(description="Null: it has no technology of this group any more")
+
+    @property
+    def subject(self) -> str:
+        return f"{self.group}/{self.id}"

@@ -1,9 +1,11 @@
 """The one list of all event types and topics: what is published where, what a topic promises, who takes in which partner type."""
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from common.contracts import catalog, matching, messaging, needs, notify
 from common.contracts.values import Fact, Submission
+from common.vocabulary import technologies
 
 ANY_SERVICE = "*"
 """The producer of a topic that every service writes to."""
@@ -42,6 +44,12 @@ def service_of(group: str) -> str:
     return group.partition("-")[0]
 
 
+def _by_group(name: str) -> Topic:
+    """What matching sends to itself, dealt out by technology group: as many partitions as there are groups."""
+    groups = tuple(dict.fromkeys(technology.group for technology in technologies().values()))
+    return Topic(name, "state", "matching", ("matching-groups",), len(groups), placed_by="first-part", first_parts=groups)
+
+
 TOPICS = {
     topic.name: topic
     for topic in (
@@ -50,12 +58,20 @@ TOPICS = {
         Topic("catalog.companies", "state", "catalog", ("notify",)),
         Topic("catalog.offerings", "state", "catalog", ("matching",)),
         Topic("catalog.exchange-rates", "state", "catalog", ("matching",)),
+        _by_group("matching.needs-by-group"),
+        _by_group("matching.offerings-by-group"),
         Topic("matching.proposals", "state", "matching", ("notify",)),
         Topic("matching.feedback", "facts", "matching"),
         Topic("notify.notifications", "facts", "notify"),
         Topic("dead-letters", "facts", ANY_SERVICE, partitions=1),
     )
 }
+
+
+def groups_of(service: str, topics: Iterable[Topic] = tuple(TOPICS.values())) -> list[str]:
+    """The consumer groups of a service, its own name first."""
+    return sorted({group for topic in topics for group in topic.readers if service_of(group) == service})
+
 
 PROGRESS, RESEND = "protocol.progress", "protocol.resend"
 CONTROL_TOPICS = {
@@ -78,6 +94,8 @@ FACTS: dict[str, type[Fact]] = {
         catalog.ExchangeRatePublished,
         matching.ShortlistChanged,
         matching.FeedbackGiven,
+        matching.NeedRouted,
+        matching.OfferingRouted,
         notify.NotificationIssued,
         notify.NotificationAcknowledged,
         messaging.RecordDeadLettered,

@@ -10,6 +10,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
+import msgspec
+
 from common import vocabulary
 from common.contracts import catalog, needs, values
 
@@ -193,3 +195,14 @@ class Offering:
 def _first_parts(tags: list[str]) -> tuple[str, ...]:
     """`zh-Hant` and `zh` are one language for our purpose; the order stays, repeats go."""
     return tuple(dict.fromkeys(tag.split("-")[0] for tag in tags))
+
+
+# As both are kept ------------------------------------------------------------------------------------------------------
+
+need_from = msgspec.json.Decoder(Need).decode
+offering_from = msgspec.json.Decoder(Offering).decode
+
+
+def as_json(side: Need | Offering) -> str:
+    """What `need_from` and `offering_from` read."""
+    return msgspec.json.encode(side, order="deterministic").decode()
