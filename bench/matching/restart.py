@@ -65,10 +65,18 @@ async def fill(database: Database, made: Market) -> None:
         await connection.execute("analyze")
 
 
-async def known_again(database: Database) -> float:
-    """Seconds until a new memory has all groups."""
+async def known_again(database: Database) -> tuple[Memory, float]:
+    """A new memory that has all groups, and after how many seconds."""
+    begun, memory = time.perf_counter(), Memory()
+    await memory.follow(database, routing.GROUPS, lambda group: True)
+    return memory, time.perf_counter() - begun
+
+
+async def saved(database: Database, memory: Memory) -> float:
+    """Seconds until all groups have their snapshots."""
     begun = time.perf_counter()
-    await Memory().follow(database, routing.GROUPS, lambda group: True)
+    for group in routing.GROUPS:
+        await memory.group(group).save(database)
     return time.perf_counter() - begun
 
 
@@ -76,7 +84,8 @@ async def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--skew", choices=SKEWS, default="even")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="from snapshots, and from the members (at least once)")
+    parser.add_argument("--once", action="store_true", help="read the members only once; that takes long with a million")
     chosen = parser.parse_args(arguments)
     offerings, needs = SIZES[chosen.size]
     made = market(chosen.skew, Sizes(offerings, needs, events=0))
@@ -87,13 +96,23 @@ async def main(arguments: Sequence[str] | None = None) -> None:
         await connection.close()
         async with migrated(server.dsn("bench")) as database:
             await fill(database, made)
-            took = [await known_again(database) for _ in range(chosen.rounds)]
-    seconds = ", ".join(f"{one:.1f}" for one in took)
+            memory, *took = await known_again(database)
+            for _ in range(0 if chosen.once else chosen.rounds - 1):
+                took.append((await known_again(database))[1])
+            saving = await saved(database, memory)
+            del memory
+            restored = [(await known_again(database))[1] for _ in range(chosen.rounds)]
+            async with database.reading() as tx:
+                size = await tx.fetchval("select sum(length(bytes)) from snapshot_chunk")
     print(machine.facts())
-    print(
-        f"{offerings:,} offerings and {needs:,} needs, {chosen.skew}: known again after {statistics.median(took):.1f} s "
-        f"(median of {seconds}); {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MB at most"
-    )
+    print(f"{offerings:,} offerings and {needs:,} needs, {chosen.skew}: all groups known again")
+    print(f"  from their members after {_median(took)}")
+    print(f"  from their snapshots after {_median(restored)}; to write these took {saving:.1f} s, {size / 1e6:,.0f} MB")
+    print(f"  {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MB at most")
+
+
+def _median(seconds: Sequence[float]) -> str:
+    return f"{statistics.median(seconds):.2f} s (median of {', '.join(f'{one:.2f}' for one in seconds)})"
 
 
 if __name__ == "__main__":

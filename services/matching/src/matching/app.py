@@ -40,6 +40,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, telemetry: Telemet
         together=True,
         owners_retry=True,
     )
+    service.in_background("snapshots", partial(memory.save_snapshots, service.database), every=60, after_commits=False)
     service.on_duties(duties(memory), ours=lambda: [group for group in routing.GROUPS if owns(group)])
     app = web.application(service)
     feedback = FeedbackCount(service.telemetry.registry)

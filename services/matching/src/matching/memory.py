@@ -21,15 +21,17 @@ from prometheus_client import Counter as Work
 from common.postgres import Database
 from common.telemetry import ENGINE_TOTAL
 from common.transaction import Transaction
-from matching import memory_store, store
+from matching import memory_store, snapshots, store
 from matching.domain.circumstances import Rates
 from matching.domain.shortlist import Rank
 from matching.domain.sides import Need, Offering
-from matching.engine import self_check
+from matching.engine import freezing, self_check
 from matching.engine.field import Counts, Field
 from matching.engine.market import Market
 from matching.memory_store import Member
 
+FEW = 2_000
+"""So many members are read in a moment: no snapshot is worth while for them."""
 FORGET_AFTER = 60.0
 """Seconds."""
 
@@ -69,12 +71,16 @@ class Group:
         self.version = 0
         self.read = 0
         """How often it was read from the beginning since that was told last."""
+        self.restored = 0
+        """How often from a snapshot."""
+        self.read_since = 0
+        """How much changed since the snapshot that there is: so much would have to be read beside it."""
         self._fields: dict[str, Field] = {}
         self._market = Market()
 
     def forget(self) -> None:
         """Nothing is known here any more."""
-        self.version = 0
+        self.version = self.read_since = 0
         self._fields = {}
 
     def keep(self) -> None:
@@ -96,7 +102,8 @@ class Group:
         """Read what others changed up to this version."""
         if self.version == version:
             return
-        self.read += self.version == 0
+        if self.version == 0 and not await self._restore(tx, version):
+            self.read += 1
         async for offerings in memory_store.offerings_since(tx, self.name, self.version, READ_AT_ONCE):
             gone = [one.id for one in offerings if one.offering is None]
             await self.change_offerings([one.offering for one in offerings if one.offering is not None], gone)
@@ -106,8 +113,34 @@ class Group:
         self.keep()
         self.version = version
 
+    async def _restore(self, tx: Transaction, version: int) -> bool:
+        """Be as the snapshot says, if there is one that can be read."""
+        market = Market()
+        found = await snapshots.read(tx, self.name, version, market)
+        if found is None:
+            return False
+        market.set(self._market.rates)
+        self._market, (self.version, self._fields) = market, found
+        self.restored += 1
+        return True
+
+    async def save(self, database: Database) -> None:
+        """Write a snapshot of what was kept last. Who works on the group waits only while memory is copied."""
+        async with self.turn:
+            version, self.read_since = self.version, 0
+            frozen = await asyncio.to_thread(freezing.freeze, self._fields, self._market)
+        if version:
+            await snapshots.write(database, self.name, version, frozen)
+
+    @property
+    def worth_saving(self) -> bool:
+        """Whether a good part would have to be read beside the snapshot that there is."""
+        size = sum(len(field.offerings) + len(field.needs) for field in self._fields.values())
+        return self.read_since > max(FEW, size // 10)
+
     async def change_offerings(self, offerings: Sequence[Offering], gone: Sequence[str] = ()) -> None:
         """These are new or changed (each once), those are not in the group any more."""
+        self.read_since += len(offerings) + len(gone)
         listed = [one for one in offerings if one.listed]
         leaving = [*gone, *(one.id for one in offerings if not one.listed)]
         for unit, field in self._all_of({one.unit for one in listed}):
@@ -121,6 +154,7 @@ class Group:
 
     async def change_needs(self, needs: Sequence[tuple[Need, date]], gone: Sequence[str] = ()) -> None:
         """The same for needs, each with the day for which it is judged; one that is not open then has no list."""
+        self.read_since += len(needs) + len(gone)
         for unit, field in self._all_of({need.unit for need, _ in needs}):
             here = [one for one in needs if one[0].unit == unit]
             elsewhere = [need.id for need, _ in needs if need.unit != unit]
@@ -142,6 +176,7 @@ class Group:
             counts, field.counts = field.counts, Counts()
             done.update({name: getattr(counts, name) for name in _COUNTED})
         done["groups_read"], self.read = self.read, 0
+        done["groups_restored"], self.restored = self.restored, 0
         return done
 
     def listed(self, need_id: str) -> list[Rank] | None:
@@ -307,6 +342,14 @@ class Memory:
                         async with self.group(name).turn:
                             self.group(name).forget()
                         del self._left_at[name]
+
+    async def save_snapshots(self, database: Database) -> bool:
+        """Save one group of which much changed since its snapshot; True if there was one. See `Service.in_background`."""
+        for group in list(self._groups.values()):
+            if group.worth_saving:
+                await group.save(database)
+                return True
+        return False
 
     def group(self, name: str) -> Group:
         """A group; nothing may be known of it yet."""

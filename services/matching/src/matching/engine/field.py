@@ -173,6 +173,17 @@ class Field:
         self.change_needs(alive)
         self.keep()
 
+    @property
+    def lists(self) -> Array:
+        """What is kept of each need's best, by place."""
+        return self._kept[: self.needs.used]
+
+    def take_lists(self, lists: Array) -> None:
+        """Have these `lists`, of the needs and offerings that were thawed here, and begin anew."""
+        self._grow_lists()
+        self._kept[: self.needs.used] = lists.view(KEPT_LIST)
+        self.begin()
+
     # What is known -----------------------------------------------------------------------------------------------------
 
     def changed_lists(self) -> list[ListChange]:

@@ -5,8 +5,8 @@ only come after the room was used up; offerings that state it are kept whole (se
 the plain rules.
 """
 
-from collections.abc import Iterable
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from common import vocabulary
 from matching.engine.layout import BLOCK, CURRENCIES, OFFERING_MAPS, SLOTS
@@ -87,6 +87,27 @@ class Lexicon:
         self.languages = Places(languages, [NO_LANGUAGE])
         self.slots: Places[Slot] = Places(SLOTS)
         self.texts: Places[str] = Places(2**24)
+
+    def frozen(self) -> dict[str, list[Any]]:
+        """All words by the place that they have, for JSON; without the currencies, which are the market's."""
+        return {name: list(places.known) for name, places in self._all.items()}
+
+    def thaw(self, words: Mapping[str, Sequence[Any]]) -> None:
+        """Have the words of `frozen` at their places."""
+        for name, places in self._all.items():
+            for word in words[name]:
+                places.number(Slot(*word) if name == "slots" else word)
+
+    @property
+    def _all(self) -> dict[str, "Places[Any]"]:
+        return {
+            "technologies": self.technologies,
+            "countries": self.countries,
+            "standards": self.standards,
+            "languages": self.languages,
+            "slots": self.slots,
+            "texts": self.texts,
+        }
 
     def slots_of(self, attribute: Slot) -> list[int]:
         """Every slot in which a value of this attribute may lie; none where it has none and there is no room."""

@@ -1,5 +1,7 @@
 """Exchange rates as the kernels read them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from matching.domain.circumstances import Rates
@@ -20,6 +22,11 @@ class Market:
         self.day = np.zeros(CURRENCIES, np.int64)
         """Day number of the rate; 0: there is none."""
         self.set({})
+
+    def know(self, currencies: Sequence[str]) -> None:
+        """Have these numbered from 0 on, in place of what was numbered so far."""
+        self.currencies = Places(CURRENCIES, currencies)
+        self.set(self.rates)
 
     def set(self, rates: Rates) -> None:
         """These are the rates now. Lists are exact again once the needs concerned were given to `Field.change_needs` again."""

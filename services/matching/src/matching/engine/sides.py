@@ -111,6 +111,29 @@ class Packed(Generic[W]):
         placing.read_bits(self.maps, self._firsts, places, found)
         return found
 
+    # At rest -----------------------------------------------------------------------------------------------------------
+
+    def frozen(self) -> dict[str, Array]:
+        """A copy of all places that were ever taken, without what is kept whole. Nothing may have changed since `begin`."""
+        used, free, blocks = self.used, int(self._state[S.FREE]), -(-self.used // BLOCK)
+        found = {"hot": self.hot[:, :used], "cold": self.cold[:used], "ids": self.ids[:used], "taken": self.taken[:used]}
+        found |= {"free": self._free[:free]} | {f"map {n}": bitmap[:, :blocks] for n, bitmap in enumerate(self.maps)}
+        return {name: array.copy() for name, array in found.items()}
+
+    def thaw(self, frozen: Mapping[str, Array], whole: Mapping[int, W]) -> None:
+        """Have what `frozen` gave, and what was kept whole; nothing else was ever here."""
+        used, free = len(frozen["ids"]), len(frozen["free"])
+        self.have_names([len(frozen[f"map {n}"]) for n in range(len(self.maps))])
+        self._make_room(used, 0)
+        for n, bitmap in enumerate(self.maps):
+            bitmap[: len(frozen[f"map {n}"]), : frozen[f"map {n}"].shape[1]] = frozen[f"map {n}"]
+        self.hot[:, :used], self.cold[:used] = frozen["hot"], frozen["cold"].view(self.cold.dtype)
+        self.ids[:used], self.taken[:used], self._free[:free] = frozen["ids"], frozen["taken"], frozen["free"]
+        self._state[S.USED], self._state[S.FREE] = used, free
+        self._index_anew(len(self._table))
+        self.whole = dict(whole)
+        self.begin()
+
     # Transactions ------------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
