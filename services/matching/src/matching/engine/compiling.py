@@ -1,10 +1,16 @@
 """How kernels are compiled, and two instructions of the processor that numba has no name for.
 
-numba's cache only looks at the file of a kernel itself: after a change here or in `layout`, touch the kernels' files too.
+numba's cache looks at the file of a kernel, not at what is inlined there from others. Here it looks at these too: what lies in
+`_SHARED` belongs to every kernel. Add a file from which others inline, or which says how sides lie in memory.
 """
 
 # Numba infers types, and annotations would only repeat them.
 # pyright: reportMissingParameterType=false, reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
+
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import numba
 from llvmlite import ir
@@ -13,7 +19,22 @@ from numba.extending import intrinsic
 
 from matching.engine.layout import CACHE_LINE
 
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+_SHARED = ("compiling.py", "layout.py", "lists.py", "points.py", "scoring.py")
+
+
+@cache
+def _shared_stamp() -> bytes:
+    return sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in _SHARED)).digest()
+
+
+def compiled(kernel):
+    """Compiled when it is first called, or taken from the cache where no file that it is made of has changed."""
+    made: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(kernel)
+    kept = made._cache._cache_file  # numba has no other way to say what a kernel depends on
+    kept._source_stamp = (kept._source_stamp, _shared_stamp())
+    return made
+
+
 inlined = numba.njit(inline="always", error_model="numpy")
 
 

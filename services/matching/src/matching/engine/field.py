@@ -15,7 +15,7 @@ from matching.domain.circumstances import Circumstances
 from matching.domain.gates import is_expired
 from matching.domain.shortlist import KEPT, LENGTH, Rank, Standing, judge
 from matching.domain.sides import Need, Offering
-from matching.engine import kernels, sides, telling
+from matching.engine import lists, percolating, scoring, searching, sides, telling
 from matching.engine.layout import (
     BLOCK,
     ID_WORDS,
@@ -31,6 +31,7 @@ from matching.engine.layout import (
     ids_of,
 )
 from matching.engine.lexicon import Lexicon
+from matching.engine.list_change import ListChange
 from matching.engine.market import Market
 from matching.engine.packing import PackedNeeds, PackedOfferings, pack_needs, pack_offerings, unpack_need, unpack_offering
 from matching.engine.points import points
@@ -38,27 +39,6 @@ from matching.engine.sides import Packed, Rows
 
 _ROOM = 4096
 """Pairs and lists that a kernel can tell of at once; where there are more it is called again."""
-
-
-class ListChange:
-    """A need whose list reads differently."""
-
-    __slots__ = ("_names", "_renewed", "_scores", "need_id")
-
-    def __init__(self, need_id: str, names: Array, scores: Array, renewed: Array) -> None:
-        self.need_id = need_id
-        self._names, self._scores, self._renewed = names, scores, renewed
-
-    @property
-    def listed(self) -> list[Rank]:
-        """Its ten best now."""
-        pairs = zip(self._scores.tolist(), self._names.tolist(), strict=True)
-        return [Rank(-score, name.decode()) for score, name in pairs if score >= 0]
-
-    @property
-    def renewed(self) -> frozenset[str]:
-        """Which of them changed themselves."""
-        return frozenset(name.decode() for name in self._names[self._renewed].tolist())
 
 
 @dataclass(slots=True)
@@ -94,7 +74,7 @@ class Field:
         self._before_slot, self._short = np.zeros(_ROOM, np.int64), np.zeros(_ROOM, np.int64)
         self._remembered = np.zeros(1, np.int64)
         self._doubts = np.zeros((_ROOM, 2), np.int64)
-        self._work = np.zeros((kernels.WORK_ROWS, 0), np.uint64)
+        self._work = np.zeros((searching.WORK_ROWS, 0), np.uint64)
         self._visitor = _Asking(sides.needs(), np.zeros(BLOCK, KEPT_LIST), LENGTH)
         self.begin()
 
@@ -240,7 +220,7 @@ class Field:
             raise KeyError(need_id)
         counted = np.empty(self.offerings.used, np.int64)
         needs, side = self.needs, self.offerings
-        kernels.score_pairs(
+        scoring.score_pairs(
             needs.hot,
             needs.cold,
             slot,
@@ -256,7 +236,7 @@ class Field:
         found: dict[str, int | None] = {}
         for place in side.taken_places().tolist():
             score = int(counted[place])
-            unsure = bool(needs.hot[N.LOOSE, slot]) or score >= kernels.UNSURE
+            unsure = bool(needs.hot[N.LOOSE, slot]) or score >= scoring.UNSURE
             found[id_from(side.ids[place])] = self._plain_score(needs, slot, place) if unsure else None if score < 0 else score
         return found
 
@@ -304,7 +284,7 @@ class Field:
 
     def _remember_lists(self, slots: Rows) -> None:
         self._make_room_to_remember(len(slots))
-        kernels.remember_lists(slots, self._kept, self._before, self._before_slot, self._marks, self._mark, self._remembered)
+        lists.remember_lists(slots, self._kept, self._before, self._before_slot, self._marks, self._mark, self._remembered)
 
     def _make_room_to_remember(self, more: int) -> None:
         wanted = int(self._remembered[0]) + more
@@ -317,8 +297,8 @@ class Field:
         begin, unsure, short = np.zeros(2, np.int64), np.zeros(1, np.int64), -1
         too_short: list[int] = []
         while short < 0:
-            self._make_room_to_remember(kernels.AT_ONCE)
-            short = kernels.percolate(
+            self._make_room_to_remember(percolating.AT_ONCE)
+            short = percolating.percolate(
                 old_sets,
                 new_sets,
                 new_hot,
@@ -359,7 +339,7 @@ class Field:
         """Let the plain rules judge a pair, and put the offering on the need's list if it belongs there."""
         score = self._plain_score(asking.needs, slot, place)
         if score is not None:
-            kernels.enter_judged(asking.kept, asking.needs.hot, slot, score, place, self.offerings.cold, self.offerings.ids)
+            lists.enter_judged(asking.kept, asking.needs.hot, slot, score, place, self.offerings.cold, self.offerings.ids)
 
     def _plain_score(self, needs: Packed[Need], slot: int, place: int) -> int | None:
         self.counts.judged_plainly += 1
@@ -393,8 +373,8 @@ class Field:
         side = self.offerings
         blocks = -(-side.used // BLOCK)
         if self._work.shape[1] < blocks:
-            self._work = np.zeros((kernels.WORK_ROWS, 2 * blocks), np.uint64)
-        return kernels.search(
+            self._work = np.zeros((searching.WORK_ROWS, 2 * blocks), np.uint64)
+        return searching.search(
             asking.needs.hot,
             asking.needs.cold,
             slot,
@@ -417,7 +397,7 @@ class Field:
         self.counts.loose_searches += 1
         needs, kept, _ = asking
         side, most = self.offerings, np.empty(self.offerings.used, np.int64)
-        kernels.loose_bounds(needs.hot, needs.cold, slot, side.maps, side.hot[LEAD_TIME], len(most), points().earned, most)
+        searching.loose_bounds(needs.hot, needs.cold, slot, side.maps, side.hot[LEAD_TIME], len(most), points().earned, most)
         kept[slot] = NO_LIST
         needs.hot[N.FLOOR, slot] = 0
         for place in np.argsort(-most, kind="stable").tolist():
@@ -425,7 +405,7 @@ class Field:
                 break
             self._judge(asking, slot, place)
             if kept[slot]["length"] == KEPT and not kept[slot]["has_floor"]:
-                kernels.raise_floor(kept, needs.hot, slot, side.ids)
+                lists.raise_floor(kept, needs.hot, slot, side.ids)
 
 
 def _is_alive(need: Need, today: date) -> bool:

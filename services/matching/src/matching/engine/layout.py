@@ -29,6 +29,8 @@ STANDARDS_ASKED = 8
 LANGUAGES_SPOKEN = 10
 KEPT = 24
 """As `domain.shortlist.KEPT`: how many are kept of a need's best."""
+LISTED = 10
+"""As `domain.shortlist.LENGTH`: how many of these are told."""
 NOT_STATED = np.nan
 
 

@@ -6,10 +6,7 @@
 import numpy as np
 
 from matching.engine.compiling import compiled, inlined
-from matching.engine.layout import ID_WORDS
-
-LISTED = 10
-"""As `domain.shortlist.LENGTH`."""
+from matching.engine.layout import ID_WORDS, LISTED
 
 
 @inlined
